@@ -1,0 +1,60 @@
+# make results | test | lab | clean | install | lock | help
+#
+# One environment, .venv, with the exact versions of requirements.lock; installed once, and again when they change.
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/installed
+ARGS    ?=
+SUPPORTED = import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
+# A name that is on the PATH need not run (pyenv), so each is tried.
+PYTHON  ?= $(shell for p in python3.11 python3.12 python3 python; do \
+	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$p && break; done)
+
+.PHONY: results test lab install lock clean help
+.DEFAULT_GOAL := help
+
+help:  ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+results: $(STAMP)  ## install, train, execute every notebook, write every table (ARGS="--preset smoke --only 01")
+	$(BIN)/python run_all.py $(ARGS)
+
+test: $(STAMP)  ## install and run the tests (ARGS="-k mixit")
+	$(BIN)/python -m pytest $(ARGS)
+
+lab: $(STAMP)  ## install and open JupyterLab
+	$(BIN)/jupyter lab notebooks/
+
+install: $(STAMP)  ## install into .venv
+
+clean:  ## forget .venv, everything rendered and trained, and this machine's tables
+	rm -rf $(VENV) .weaklib results/local
+
+$(STAMP): requirements.lock pyproject.toml
+	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { echo "weaklib needs Python 3.11 or 3.12 with venv:" \
+	  "on Debian and Ubuntu 'apt-get install python3.11-venv', else name one with 'make PYTHON=/path/to/python3.11'."; \
+	  exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@$(FLUIDSYNTH)
+	@touch $@
+
+# FluidSynth is the one library that pip does not bring; without it all that plays no instrument still works.
+define FLUIDSYNTH
+have() { $(BIN)/python -c 'import fluidsynth' 2>/dev/null; }; \
+if ! have && command -v apt-get >/dev/null; then \
+  if [ "$$(id -u)" = 0 ]; then sudo=; else sudo='sudo -n'; fi; \
+  { $$sudo true 2>/dev/null && $$sudo apt-get update && $$sudo apt-get install -y --no-install-recommends libfluidsynth3; } || true; \
+fi; \
+have || echo "FluidSynth is missing, which plays the instruments: 'sudo apt-get install libfluidsynth3'," \
+  "'brew install fluid-synth' or 'conda install -c conda-forge fluidsynth'."
+endef
+
+lock:  ## write requirements.lock anew from pyproject.toml (ARGS="--upgrade" for the newest versions)
+	"$(PYTHON)" -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet uv
+	$(VENV)/lock/bin/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 \
+	  --fork-strategy fewest --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command 'make lock' --output-file requirements.lock --quiet $(ARGS)

@@ -1,0 +1,110 @@
+"""Time and memory of the MixIT loss: a plain loop over assignments against weaklib's exact search.
+
+    python benchmarks/mixit.py [--asteroid] [--sources 4 8 16 20] [--seconds 3]
+
+Prints Markdown tables. Forward and backward of one example of random signals at 16 kHz, one thread, the fastest of
+several runs (another program on the machine can only make a run slower). Memory is how much the process' peak grows
+during one call, each in a fresh process. ``--asteroid`` adds asteroid's ``MixITLossWrapper``, if it can be imported.
+"""
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from weaklib.losses import mixit, thresholded_snr  # noqa: E402
+
+SR = 16_000
+LOOP_LIMIT = 10  # outputs: 2^16 remixes of 3 s, kept for the gradient, are 25 GB
+
+
+def plain_loop(est, ref):
+    """The loss as its formula reads: remix for every assignment, keep the best."""
+    losses = []
+    for owner in itertools.product((0, 1), repeat=est.shape[1]):
+        a = torch.tensor([[o == n for o in owner] for n in (0, 1)], dtype=est.dtype)
+        losses.append(thresholded_snr(a @ est, ref).mean(1))
+    return torch.stack(losses).amin(0)
+
+
+def asteroid_loss():
+    """asteroid's generalised MixIT with its negative SNR."""
+    from asteroid.losses import MixITLossWrapper, multisrc_neg_snr
+    return MixITLossWrapper(multisrc_neg_snr, generalized=True)
+
+
+METHODS = {"loop": lambda: plain_loop, "weaklib": lambda: lambda est, ref: mixit(est, ref)[0],
+           "lsq+flip": lambda: lambda est, ref: mixit(est, ref, search="lsq+flip")[0], "asteroid": asteroid_loss}
+
+
+def measure(method, n_src, n_time, repeat_s):
+    """Seconds of the fastest forward and backward, and MB by which the first one raised the peak of the process."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    loss = METHODS[method]()
+    loss(torch.randn(1, 2, 100, requires_grad=True), torch.randn(1, 2, 100)).mean().backward()  # libraries are loaded
+    est, ref = torch.randn(1, n_src, n_time, requires_grad=True), torch.randn(1, 2, n_time)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    loss(est, ref).mean().backward()
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    times, end = [], time.perf_counter() + repeat_s
+    while not times or time.perf_counter() < end:
+        est.grad = None
+        start = time.perf_counter()
+        loss(est, ref).mean().backward()
+        times.append(time.perf_counter() - start)
+    return min(times), grown / (1e3 if sys.platform != "darwin" else 1e6)
+
+
+def in_fresh_process(*job):
+    """`measure` in a process of its own, so that peaks do not mix."""
+    out = subprocess.run([sys.executable, __file__, "--job", json.dumps(job)], capture_output=True, text=True)
+    if out.returncode:
+        raise SystemExit(out.stderr)
+    return json.loads(out.stdout)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--sources", type=int, nargs="+", default=[4, 8, 16, 20], help="numbers of outputs")
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of the signals")
+    parser.add_argument("--repeat", type=float, default=3.0, help="seconds spent on each measurement")
+    parser.add_argument("--asteroid", action="store_true", help="also time asteroid's MixITLossWrapper")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.job:
+        print(json.dumps(measure(*json.loads(args.job))))
+        return
+    n_time = round(args.seconds * SR)
+    rivals = ["loop"] + ["asteroid"] * args.asteroid
+    print("| M | assignments | " + " | ".join(f"{r} | memory | faster" for r in rivals) + " | weaklib | memory |")
+    print("|---|---|" + "---|---|---|" * len(rivals) + "---|---|")
+    for n_src in args.sources:
+        seconds, megabytes = in_fresh_process("weaklib", n_src, n_time, args.repeat)
+        cells = []
+        for rival in rivals:
+            if n_src > LOOP_LIMIT:
+                cells.append("too large | | ")
+                continue
+            slow, much = in_fresh_process(rival, n_src, n_time, args.repeat)
+            cells.append(f"{slow * 1e3:.1f} ms | {much:.0f} MB | {slow / seconds:.0f} x")
+        print(f"| {n_src} | {2 ** n_src} | {' | '.join(cells)} | {seconds * 1e3:.1f} ms | {megabytes:.0f} MB |", flush=True)
+
+    print("\n| seconds | " + " | ".join(f"M = {m} | memory" for m in args.sources) + " |")
+    print("|---|" + "---|---|" * len(args.sources))
+    for factor in (1, 2, 4, 8):
+        row = [in_fresh_process("weaklib", m, n_time * factor, args.repeat) for m in args.sources]
+        print(f"| {args.seconds * factor:g} | " + " | ".join(f"{s * 1e3:.1f} ms | {mb:.0f} MB" for s, mb in row) + " |",
+              flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The network against the published parameter counts and a plain re-computation of its parts."""
+import pytest
+import torch
+import torch.nn.functional as F
+
+from weaklib.files import WeaklibError
+from weaklib.models import TDCN
+from weaklib.models.tdcn import Block, Depthwise, LearnedBasis
+
+SMALL = dict(n_channels=8, n_hidden=12, n_repeats=3, n_dilations=2)
+
+
+def count(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("n_src, plain, skips", [
+    (2, 8_672_257, 9_067_015), (4, 8_803_841, 9_198_599), (8, 9_067_009, 9_461_767), (16, 9_593_345, 9_988_103)])
+def test_published_sizes(n_src, plain, skips):
+    with torch.device("meta"):
+        assert count(TDCN(n_src)) == plain
+        assert count(TDCN(n_src, skips=True)) == skips
+
+
+def test_one_block_has_the_published_size_and_scale():
+    with torch.device("meta"):
+        assert count(Block(0, 256, 512, 1)) == 264_200
+    assert Block(5, 8, 12, 1).project.scale.item() == pytest.approx(0.9 ** 5)
+
+
+def test_ten_seconds_are_7999_frames():
+    basis = LearnedBasis(40, 20, 4)
+    assert basis(torch.zeros(1, 160_000))[0].shape[-1] == 7_999
+
+
+def test_depthwise_is_the_dilated_convolution():
+    layer = Depthwise(6, dilation=4)
+    torch.nn.init.normal_(layer.bias)
+    x = torch.randn(6, 3, 20)  # (channel, batch, frame)
+    want = F.conv1d(x.transpose(0, 1), layer.weight[:, None], layer.bias, dilation=4, padding=4, groups=6)
+    torch.testing.assert_close(layer(x), want.transpose(0, 1))
+
+
+def test_block_by_hand():
+    """Dense, PReLU, norm over time, depthwise, PReLU, norm, dense, residual: in this order, per example."""
+    block = Block(3, 4, 6, 2)
+    x = torch.randn(4, 2, 30)
+    for b in range(2):
+        y = block.expand.scale * block.expand.weight @ x[:, b]
+        for act, after in ((block.act1, block.depthwise), (block.act2, None)):
+            y = torch.where(y > 0, y, act.slope * y)
+            y = (y - y.mean(-1, keepdim=True)) / (y.var(-1, unbiased=False, keepdim=True) + 1e-3).sqrt()
+            y = act.gain * y + act.bias
+            y = after(y[:, None])[:, 0] if after else y
+        want = x[:, b] + block.project.scale * block.project.weight @ y
+        torch.testing.assert_close(block(x)[:, b], want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("basis", ["learned", "stft"])
+@pytest.mark.parametrize("skips", [True, False])
+@pytest.mark.parametrize("consistency", ["predicted", "uniform"])
+def test_estimates_add_up_to_the_mixture(basis, skips, consistency):
+    model = TDCN(3, basis=basis, skips=skips, consistency=consistency, n_bins=16, **SMALL)
+    mix = torch.randn(2, 1_013)  # no multiple of the hop
+    torch.testing.assert_close(model(mix).sum(1), mix, rtol=1e-4, atol=1e-5)
+
+
+def test_without_consistency_estimates_need_not_add_up():
+    mix = torch.randn(2, 1_000)
+    assert not torch.allclose(TDCN(3, basis="stft", consistency=None, **SMALL)(mix).sum(1), mix, atol=1e-2)
+
+
+def test_masks_of_one_return_the_mixture_through_an_stft():
+    model = TDCN(1, basis="stft", consistency=None, **SMALL)
+    with torch.no_grad():
+        model.masks.weight.zero_()  # sigmoid(0) = 1/2
+    mix = torch.randn(2, 1_000)
+    torch.testing.assert_close(model(mix)[:, 0], mix / 2, rtol=1e-4, atol=1e-5)
+
+
+def test_examples_do_not_see_each_other():
+    model = TDCN(2, basis="stft", skips=True, **SMALL)
+    mix = torch.randn(3, 800)
+    torch.testing.assert_close(model(mix)[1:2], model(mix[1:2]), rtol=1e-4, atol=1e-5)
+
+
+def test_skips_reach_every_later_repeat():
+    model = TDCN(2, skips=True, **SMALL)
+    assert sorted(model.skips) == ["0-2", "0-4", "2-4"]
+    full = TDCN(2, skips=True)
+    assert sorted(full.skips) == sorted(["0-8", "0-16", "0-24", "8-16", "8-24", "16-24"])
+
+
+def test_receptive_field():
+    """Three taps and dilations 1 ... 128 in four repeats: 2,041 frames, here with the norms taken out."""
+    x = torch.zeros(1, 1, 4_001, requires_grad=True)
+    y = x
+    for _ in range(4):
+        for d in range(8):
+            layer = Depthwise(1, 2 ** d)
+            torch.nn.init.ones_(layer.weight)
+            y = layer(y)
+    y[0, 0, 2_000].backward()
+    assert (x.grad != 0).sum() == 2_041
+
+
+def test_unknown_options_are_refused():
+    with pytest.raises(WeaklibError, match="basis"):
+        TDCN(2, basis="wavelet")
+    with pytest.raises(WeaklibError, match="consistency"):
+        TDCN(2, consistency="magsq")
+
+
+def test_masks_start_undecided():
+    """Glorot masks on normalised activations: no output starts dead."""
+    est = TDCN(4, basis="stft")(torch.randn(1, 8_000))
+    power = est.square().mean(-1)[0]
+    assert power.min() > 0.01 * power.max() > 0

@@ -1,0 +1,313 @@
+"""Separation metrics against mir_eval, brute force, arithmetic by hand, and the published tables."""
+import itertools
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal import butter, fftconvolve, lfilter
+
+from weaklib.files import WeaklibError
+from weaklib.metrics import bss_eval, momi, msi, msi_active, si_sdr, si_sdri, single_source, trf
+
+RNG = np.random.default_rng
+
+
+def noise(*shape, seed=0):
+    return RNG(seed).standard_normal(shape)
+
+
+# SI-SDR
+
+def test_si_sdr_by_hand():
+    """ref (1, 0): the projection keeps 3, the residual is 1 (or 4): 10 log10(9 / 1), 10 log10(9 / 16)."""
+    assert si_sdr(np.array([3.0, 1.0]), np.array([1.0, 0.0])) == pytest.approx(10 * math.log10(9), abs=1e-5)
+    assert si_sdr(np.array([3.0, -4.0]), np.array([2.0, 0.0])) == pytest.approx(10 * math.log10(9 / 16), abs=1e-5)
+
+
+def test_si_sdr_is_eq_4():
+    """Against the projection of wisdom2020 Eq. 4, with no mean removed."""
+    est, ref = 1 + noise(3, 4, 500), 2 + noise(3, 4, 500, seed=1)
+    alpha = (est * ref).sum(-1, keepdims=True) / (ref ** 2).sum(-1, keepdims=True)
+    expected = 10 * np.log10(((alpha * ref) ** 2).sum(-1) / ((alpha * ref - est) ** 2).sum(-1))
+    np.testing.assert_allclose(si_sdr(est, ref), expected, atol=1e-4)
+
+
+def test_si_sdr_is_blind_to_scale_and_sign():
+    est, ref = noise(2, 100), noise(2, 100, seed=1)
+    np.testing.assert_allclose(si_sdr(-3 * est, 1e-4 * ref), si_sdr(est, ref), atol=1e-9)
+
+
+def test_si_sdr_range():
+    ref = noise(1000)
+    assert si_sdr(2 * ref, ref) == pytest.approx(80, abs=1e-6)
+    assert si_sdr(np.zeros(1000), ref) == pytest.approx(-80, abs=1e-6)
+    assert si_sdr(ref, np.zeros(1000)) == pytest.approx(-80, abs=1e-6)
+    nearly = ref + 1e-3 * noise(1000, seed=1)  # 60 dB: float32 would have lost it
+    assert si_sdr(nearly, ref) == pytest.approx(60, abs=0.5)
+
+
+def test_si_sdr_broadcasts_and_keeps_the_kind():
+    est, ref = torch.from_numpy(noise(5, 1, 3, 40)).float(), torch.from_numpy(noise(2, 1, 40, seed=1)).float()
+    out = si_sdr(est, ref)
+    assert out.shape == (5, 2, 3) and out.dtype is torch.float64
+    assert out[4, 1, 2].item() == pytest.approx(si_sdr(est[4, 0, 2].numpy(), ref[1, 0].numpy()))
+    assert isinstance(si_sdr(est.numpy(), ref), np.ndarray)
+
+
+def test_si_sdri_subtracts_the_mixture():
+    ref = noise(3, 2, 400)
+    mix, est = ref.sum(1), ref + 0.1 * noise(3, 2, 400, seed=1)
+    expected = si_sdr(est, ref) - np.stack([si_sdr(mix, ref[:, k]) for k in range(2)], 1)
+    np.testing.assert_allclose(si_sdri(est, ref, mix), expected)
+    np.testing.assert_allclose(si_sdri(est, ref, mix[:, None]), expected)
+    np.testing.assert_allclose(si_sdri(est[0, 0], ref[0, 0], mix[0]), expected[0, 0])
+    assert (expected > 15).all()  # about 20 dB against 0 dB: an improvement is positive
+
+
+# A variable number of sources
+
+def example(n_active, n_ref=4, n_src=5, n_time=600, seed=0):
+    """References (n_ref, time), the first `n_active` not zero; estimates in disorder; the mixture."""
+    ref = noise(n_ref, n_time, seed=seed)
+    ref[n_active:] = 0
+    est = noise(n_src, n_time, seed=seed + 100) * 0.2
+    order = RNG(seed).permutation(n_src)[:n_active]
+    est[order] += ref[:n_active]
+    return est, ref, ref.sum(0), order
+
+
+def brute_msi(est, ref, mix):
+    """wisdom2020: references padded to the outputs, permutation of largest total SI-SNR, mean SI-SNRi of non-zero ones."""
+    padded = np.concatenate([ref, np.zeros((len(est) - len(ref), ref.shape[1]))])
+    best = max(itertools.permutations(range(len(est))), key=lambda p: sum(si_sdr(est[m], r) for m, r in zip(p, padded)))
+    return np.mean([si_sdr(est[m], r) - si_sdr(mix, r) for m, r in zip(best, padded) if r.any()])
+
+
+@pytest.mark.parametrize("n_active", [2, 3, 4])
+def test_msi_equals_brute_force(n_active):
+    for seed in range(3):
+        est, ref, mix, _ = example(n_active, seed=seed)
+        assert msi(est, ref, mix) == pytest.approx(brute_msi(est, ref, mix))
+        assert msi(est, ref, mix) > 5
+
+
+def test_msi_aligns_by_the_total_not_by_the_best_of_each():
+    ref = np.eye(4)[:2]
+    est = np.array([[1.0, 0.9, 0, 0], [0.5, 0, 1, 0]])  # output 0 is the best for both references
+    mix = ref.sum(0)
+    assert msi(est, ref, mix) == pytest.approx(brute_msi(est, ref, mix))
+    expected = (si_sdr(est[1], ref[0]) + si_sdr(est[0], ref[1])) / 2 - si_sdr(mix, ref[0])
+    assert msi(est, ref, mix) == pytest.approx(expected)
+
+
+def test_msi_batches_and_ignores_zero_references():
+    examples = [example(n, seed=n) for n in (2, 3, 4)]
+    est, ref, mix = (np.stack([e[i] for e in examples]) for i in range(3))
+    batched = msi(est, ref, mix)
+    for i, n in enumerate((2, 3, 4)):
+        assert batched[i] == pytest.approx(msi(est[i], ref[i, :n], mix[i]))
+    assert np.isnan(msi(est[0], np.zeros_like(ref[0]), mix[0]))
+    flat = msi(est.reshape(3, 1, *est.shape[1:]), ref.reshape(3, 1, *ref.shape[1:]), mix[:, None])
+    assert flat.shape == (3, 1) and flat[2, 0] == batched[2]
+
+
+def test_msi_of_16_outputs():
+    """16! permutations: what a brute force cannot."""
+    est, ref, mix, _ = example(4, n_src=16)
+    direct = [max(si_sdr(e, r) for e in est) - si_sdr(mix, r) for r in ref]
+    assert msi(est, ref, mix) == pytest.approx(np.mean(direct))
+
+
+def test_msi_active_drops_silent_estimates():
+    """Two of three references are matched; the third one's estimate lies 26 dB below the quietest reference."""
+    est, ref, mix, order = example(3, n_src=4)
+    est[order[2]] = 0.05 * ref[2]
+    values = msi_active(est, ref, mix)
+    assert values.shape == (4,)
+    expected = [si_sdr(est[order[k]], ref[k]) - si_sdr(mix, ref[k]) for k in range(2)]
+    assert values[:2] == pytest.approx(expected)
+    assert np.isnan(values[2:]).all()
+    assert msi(est, ref, mix) == pytest.approx(np.mean(expected + [si_sdr(ref[2], ref[2]) - si_sdr(mix, ref[2])]))
+
+
+def test_msi_active_threshold_is_relative_to_the_quietest_reference():
+    ref = np.stack([noise(500), 0.1 * noise(500, seed=1)])
+    mix = ref.sum(0)
+    for gain, counts in ((0.011, True), (0.009, False)):  # -19.2 and -20.9 dB of the quieter, 0.1
+        est = np.stack([ref[0] * gain, ref[1]])  # the first is 39 dB below its own reference
+        scale = 0.1 * np.sqrt((noise(500, seed=1) ** 2).mean() / (noise(500) ** 2).mean())
+        est[0] = ref[0] * scale * gain * 10
+        assert np.isfinite(msi_active(est, ref, mix)).tolist() == [counts, True]
+
+
+def test_more_sources_than_outputs_is_an_error():
+    est, ref, mix, _ = example(3)
+    with pytest.raises(WeaklibError, match="2"):
+        msi(est[:2], ref, mix)
+
+
+def test_single_source_takes_the_best_output():
+    ref = noise(2, 300)
+    est = np.stack([0.5 * ref, ref + 0.1 * noise(2, 300, seed=1), noise(2, 300, seed=2)], 1)
+    est[1, 0] = 0
+    expected = [80, si_sdr(est[1, 1], ref[1])]
+    np.testing.assert_allclose(single_source(est, ref), expected, atol=1e-6)
+    padded = np.stack([np.zeros_like(ref), ref], 1)
+    np.testing.assert_allclose(single_source(est, padded), expected, atol=1e-6)
+    assert np.isnan(single_source(est[0], np.zeros(300)))
+    with pytest.raises(WeaklibError, match="one source"):
+        single_source(est, np.stack([ref, ref], 1))
+
+
+# TRF of wisdom2021 Table 1, FUSS test set: (MSi, 1S, TRF)
+PUBLISHED = [(12.4, 40.9, 19.5), (12.6, 36.8, 18.7), (13.7, 38.5, 19.9), (13.4, 14.8, 13.8), (13.7, 11.3, 13.1),
+             (11.9, 13.8, 12.4), (12.7, 9.9, 12.0), (11.0, 8.2, 10.3), (11.6, 20.7, 13.9), (12.4, 23.9, 15.3),
+             (13.2, 25.5, 16.3), (10.2, 26.3, 14.2), (12.5, 24.6, 15.5), (13.0, 25.8, 16.2), (13.4, 13.3, 13.4),
+             (12.5, 18.6, 14.0), (13.2, 16.3, 14.0), (13.1, 19.6, 14.7)]
+
+
+@pytest.mark.parametrize("msi_value, one_source, published", PUBLISHED)
+def test_trf_reproduces_the_published_values(msi_value, one_source, published):
+    assert trf(one_source, msi_value) == pytest.approx(published, abs=0.1 + 1e-9)  # its inputs are rounded, too
+
+
+def test_trf_weighs_each_count_alike():
+    assert trf(40, [10, 12, 17]) == pytest.approx(0.25 * (40 + 10 + 12 + 17))
+    assert trf(40, {4: 17, 2: 10, 3: 12}) == pytest.approx(0.25 * (40 + 10 + 12 + 17))
+    with pytest.raises(WeaklibError):
+        trf(40, [10, 12])
+
+
+def test_momi_equals_brute_force():
+    for seed in range(4):
+        ref = noise(2, 300, seed=seed)
+        est = 0.3 * noise(4, 300, seed=seed + 10) + ref[[0, 1, 1, 0]] * np.array([[0.7], [0.2], [0.8], [0.3]])
+        mix = ref.sum(0)
+
+        def loss(owner):
+            return sum(10 * np.log10(((ref[n] - est[np.equal(owner, n)].sum(0)) ** 2).sum() + 1e-3 * (ref[n] ** 2).sum())
+                       for n in (0, 1))
+        owner = min(itertools.product((0, 1), repeat=4), key=loss)
+        expected = np.mean([si_sdr(est[np.equal(owner, n)].sum(0), ref[n]) - si_sdr(mix, ref[n]) for n in (0, 1)])
+        assert momi(est, ref, mix) == pytest.approx(expected)
+        assert momi(est[None], ref[None], mix[None])[0] == pytest.approx(expected)
+        assert expected > 0
+
+
+def test_momi_leaves_zero_references_out():
+    ref = np.stack([noise(300), np.zeros(300)])
+    est = np.stack([noise(300) + 0.1 * noise(300, seed=1), 0.01 * noise(300, seed=2)])
+    mix = ref.sum(0)
+    remix = max((est[0], est.sum(0)), key=lambda x: si_sdr(x, ref[0]))
+    assert momi(est, ref, mix) == pytest.approx(si_sdr(remix, ref[0]) - si_sdr(mix, ref[0]), abs=0.05)
+
+
+# BSS Eval
+
+def mir_eval(est, ref, permute=True):
+    from mir_eval.separation import bss_eval_sources
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return bss_eval_sources(np.asarray(ref), np.asarray(est), compute_permutation=permute)
+
+
+def reverberant(x, seed):
+    tail = noise(300, seed=seed) * np.exp(-np.arange(300) / 60)
+    tail[0] = 3
+    return fftconvolve(x, tail)[:len(x)]
+
+
+def cases():
+    white = noise(2, 8000)
+    mixed = np.array([[0.2, 1], [1, 0.3]])  # in reverse order
+    coloured = np.stack([lfilter([1], [1, -0.9], white[0]), lfilter([1], [1, 0.8], white[1])])
+    alike = white + 2 * white.mean(0)
+    delayed = np.stack([white[0], np.roll(white[0], 7) + 0.05 * white[1]])
+    low = lfilter(*butter(2, 0.3), white)
+    time = np.arange(8000) / 8000
+    tones = np.stack([sum(np.sin(2 * np.pi * f * h * time) / h for h in range(1, 8)) * np.exp(-3 * (time % 0.25))
+                      for f in (110, 165)])
+    half = white * np.array([[1], [0]]) + np.where(time > 0.5, 1, 0) * white * np.array([[0], [1]])
+    loud = white * np.array([[100], [1]])
+    return {name: (mixed @ ref + level * noise(2, 8000, seed=9), ref) for name, ref, level in
+            [("white", white, 0.3), ("coloured", coloured, 0.1), ("alike", alike, 0.3), ("delayed", delayed, 0.05),
+             ("low", low, 0.01), ("tones", tones, 1e-3), ("half silent", half, 0.1), ("unequal", loud, 0.01)]}
+
+
+@pytest.mark.parametrize("name", cases())
+def test_bss_eval_equals_mir_eval(name):
+    est, ref = cases()[name]
+    est = np.stack([reverberant(e, seed) for seed, e in enumerate(est)])
+    expected = mir_eval(est, ref)
+    for ours, theirs in zip(bss_eval(est, ref, return_permutation=True), expected):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+def test_bss_eval_of_three_sources_and_in_a_batch():
+    ref = noise(3, 6000)
+    est = (ref + 0.3 * noise(3, 6000, seed=1) + 0.2 * ref.sum(0))[[1, 2, 0]]
+    sdr, sir, sar, order = bss_eval(torch.from_numpy(np.stack([est, est[::-1].copy()])), np.stack([ref, ref]),
+                                    return_permutation=True)
+    for ours, theirs in zip((sdr, sir, sar, order), mir_eval(est, ref)):
+        np.testing.assert_allclose(ours[0], theirs, atol=1e-3)
+    assert order.tolist() == [[2, 0, 1], [0, 2, 1]]
+    torch.testing.assert_close(sdr[1], sdr[0])
+
+
+def test_bss_eval_without_permutation():
+    est, ref = cases()["white"]
+    for ours, theirs in zip(bss_eval(est, ref, permute=False), mir_eval(est, ref, permute=False)):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    assert (bss_eval(est, ref, permute=False)[0] < bss_eval(est, ref)[0]).all()
+
+
+def test_bss_eval_of_one_source():
+    ref = noise(1, 4000)
+    sdr, sir, sar = bss_eval(ref + 0.1 * noise(1, 4000, seed=1), ref)
+    assert sdr[0] == pytest.approx(mir_eval(ref + 0.1 * noise(1, 4000, seed=1), ref)[0][0], abs=1e-3)
+    assert sir[0] == np.inf and sar[0] == pytest.approx(sdr[0], abs=1e-9)
+
+
+def test_bss_eval_forgives_a_filter_but_not_a_long_one():
+    ref = noise(2, 4000)
+    ref[:, -5:] = 0  # a projection keeps the tail that lfilter cuts off
+    filtered = np.stack([lfilter([0.5, 0, 0.3, -0.2], [1], r) for r in ref])
+    assert (bss_eval(filtered, ref)[0] > 80).all()
+    late = np.pad(ref, ((0, 0), (600, 0)))[:, :4000]  # beyond 512 taps
+    assert (bss_eval(late, ref)[0] < 0).all()
+    assert (bss_eval(late, ref, taps=700)[0] > 5).all()  # the last 600 samples are lost
+
+
+def test_bss_eval_of_silence_is_nan():
+    est, ref = np.stack([noise(2, 2000), noise(2, 2000)]), np.stack([noise(2, 2000)] * 2)
+    est[0, 1] = 0
+    sdr, sir, sar = bss_eval(est, ref)
+    for x in (sdr, sir, sar):
+        assert np.isnan(x[0]).all() and not np.isnan(x[1]).any()
+
+
+def test_bss_eval_of_equal_references_does_not_raise():
+    ref = np.repeat(noise(1, 4000), 2, 0)
+    sdr, _, sar = bss_eval(ref + 0.1 * noise(2, 4000, seed=1), ref)
+    np.testing.assert_allclose(sdr, mir_eval(ref + 0.1 * noise(2, 4000, seed=1), ref)[0], atol=1e-3)
+    np.testing.assert_allclose(sar, sdr, atol=1e-6)
+
+
+# Bad input
+
+@pytest.mark.parametrize("call", [
+    lambda: si_sdr(np.zeros(5), np.zeros(6)),
+    lambda: si_sdr(np.zeros((2, 5)), np.zeros((3, 5))),
+    lambda: si_sdr(np.array([1, np.nan]), np.ones(2)),
+    lambda: si_sdr(1.0, 2.0),
+    lambda: msi(np.ones((1, 2, 5)), np.ones((1, 2, 5)), np.ones(5)),
+    lambda: msi(np.full((2, 5), np.inf), np.ones((2, 5)), np.ones(5)),
+    lambda: bss_eval(np.ones((3, 5)), np.ones((2, 5))),
+    lambda: bss_eval(np.full((2, 5), np.nan), np.ones((2, 5))),
+    lambda: momi(np.full((2, 5), np.nan), np.ones((2, 5)), np.ones(5)),
+])
+def test_bad_input_gets_one_sentence(call):
+    with pytest.raises(WeaklibError):
+        call()

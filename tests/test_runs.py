@@ -1,0 +1,143 @@
+"""Runs are found by what went in, and only by that."""
+import json
+import os
+from dataclasses import dataclass, field, replace
+
+import pytest
+import torch
+
+from weaklib import files, runs
+from weaklib.files import WeaklibError
+
+
+@dataclass(frozen=True)
+class Inner:
+    width: int = 3
+
+
+@dataclass(frozen=True)
+class Toy(runs.Config):
+    paper = "toy"
+    revision = 1
+    lr: float = 0.1
+    inner: Inner = field(default_factory=Inner)
+
+    def corpora(self):
+        return [{"name": "band", "version": 1, "seed": 0, "preset": "smoke"}]
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path, monkeypatch):
+    monkeypatch.setenv("WEAKLIB_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(files, "results", lambda: tmp_path / "results")
+    return tmp_path
+
+
+def trainer(calls):
+    def train(config, folder):
+        calls.append(config)
+        return {"score": [1.0, 2.0]}, [{"step": 1, "loss": 0.5, "lr": 0.1}], torch.nn.Linear(2, 1)
+    return train
+
+
+def test_trains_once_and_finds_it_again():
+    calls = []
+    first = runs.get(Toy("a"), trainer(calls))
+    again = runs.get(Toy("a"), trainer(calls))
+    assert len(calls) == 1 and again == first and first.mean("score") == 1.5
+    assert first.weights_path.exists() and first.weights["parameters"] == 3
+
+
+@pytest.mark.parametrize("change", [dict(lr=0.2), dict(inner=Inner(4)), dict(seed=1)])
+def test_every_field_is_part_of_the_key(change):
+    calls = []
+    runs.get(Toy("a"), trainer(calls))
+    runs.get(replace(Toy("a"), **change), trainer(calls))
+    assert len(calls) == 2
+
+
+def test_revision_and_corpus_are_part_of_the_key(monkeypatch):
+    key = Toy("a").id
+    monkeypatch.setattr(Toy, "revision", 2)
+    assert Toy("a").id != key
+    monkeypatch.setattr(Toy, "revision", 1)
+    monkeypatch.setattr(Toy, "corpora", lambda self: [{"name": "band", "version": 2}])
+    assert Toy("a").id != key
+
+
+def test_two_tables_share_a_run_under_different_names():
+    calls = []
+    runs.get(Toy("table 1"), trainer(calls))
+    runs.get(Toy("table 2"), trainer(calls))
+    assert len(calls) == 1
+
+
+def test_a_miss_says_which_field_changed(capsys):
+    runs.get(Toy("a"), trainer([]))
+    runs.get(Toy("a", lr=0.3, inner=Inner(7)), trainer([]))
+    out = capsys.readouterr().out
+    assert "config.lr 0.1 -> 0.3" in out and "config.inner.width 3 -> 7" in out
+
+
+def test_fresh_trains_again():
+    calls = []
+    runs.get(Toy("a"), trainer(calls))
+    runs.get(Toy("a"), trainer(calls), fresh=True)
+    assert len(calls) == 2
+
+
+def test_edited_record_is_refused_and_kept():
+    record = runs.get(Toy("a"), trainer([]))
+    path = record.folder / runs.RECORD
+    body = json.loads(path.read_text())
+    body["scores"]["score"][0] = 9.0
+    path.write_text(json.dumps(body))
+    with pytest.raises(WeaklibError, match="damaged, edited"):
+        runs.get(Toy("a"), trainer([]))
+    assert json.loads(path.read_text()) == body
+    path.write_text("{")
+    with pytest.raises(WeaklibError, match="missing or damaged"):
+        runs.get(Toy("a"), trainer([]))
+
+
+def test_failed_training_leaves_no_record():
+    def fail(config, folder):
+        raise RuntimeError("no")
+    with pytest.raises(RuntimeError):
+        runs.get(Toy("a"), fail)
+    assert runs.find(Toy("a"), "laptop", "local") is None
+
+
+def test_publish_and_find_committed(store):
+    record = runs.get(Toy("a"), trainer([]))
+    assert runs.find(Toy("a"), "laptop", "committed") is None
+    path = runs.publish(record, "laptop")
+    assert path == store / "results" / "laptop" / "toy" / "runs" / f"{record.id}.json"
+    found = runs.find(Toy("another name"), "laptop", "committed")
+    assert found.scores == record.scores and found.weights_path is None
+    with pytest.raises(WeaklibError, match="never published"):
+        runs.publish(record, "smoke")
+
+
+def test_unknown_store():
+    with pytest.raises(WeaklibError, match="local or committed"):
+        runs.find(Toy("a"), "laptop", "elsewhere")
+
+
+def test_provenance_names_no_place():
+    text = json.dumps(runs.get(Toy("a"), trainer([])).provenance)
+    assert os.getcwd() not in text and os.uname().nodename not in text
+    assert '"torch"' in text and '"commit"' in text
+
+
+def test_full_disk_is_one_sentence_and_loses_nothing(monkeypatch, tmp_path):
+    target = tmp_path / "x.json"
+    files.write_json(target, {"a": 1})
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(WeaklibError, match="No space left.*WEAKLIB_HOME"):
+        files.write_json(target, {"a": 2})
+    assert files.read_json(target) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir() if p.name != "home"] == ["x.json"]

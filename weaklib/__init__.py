@@ -1,0 +1,12 @@
+"""weaklib: hear, train, measure and check five papers on learning from weak labels.
+
+Conventions
+-----------
+Waveforms are ``(batch, source, time)``, spectra ``(..., freq, frame)``, rolls ``(..., pitch, frame)``.
+Losses and metrics take ``(est, ref)``, in this order; everything after them is keyword-only.
+Audio is float32 in [-1, 1], ``sr`` is in Hz, losses and metrics are in dB.
+
+Data flows one way: ``corpora -> models -> losses -> training -> runs -> tables -> notebooks``;
+``weaklib.papers.<key>`` is the only place that knows a paper.
+"""
+__version__ = "0.1.0"

@@ -1,0 +1,157 @@
+"""Play scores with the instruments of a SoundFont: FluidSynth behind an event loop of our own.
+
+Why a loop of our own: stems must add up to a mixture, so every stem is played by a fresh synthesiser with reverb
+and chorus off. The samples are drawn as floats, because the 16-bit output of FluidSynth is dithered.
+
+The SoundFont is TimGM6mb by Tim Brechbill (GNU GPL, version 2), which comes inside the wheel of `pretty_midi`.
+
+Contents
+--------
+render
+    One instrument of a score, as a waveform.
+instrument
+    An array of notes as an instrument.
+"""
+from __future__ import annotations
+
+import math
+from ctypes import c_int, c_void_p
+from functools import cache
+from importlib import resources
+
+import numpy as np
+import pretty_midi
+
+from weaklib.audio import resample
+from weaklib.files import WeaklibError
+
+SR = 44100  # Hz, the rate FluidSynth runs at: its control blocks are then short, and nothing aliases below 16 kHz
+BLOCK = 64  # samples; FluidSynth takes up events at the start of a block only
+GAIN = 0.3
+TAIL = 1.0  # s that the last note gets to ring
+DRUM_CHANNEL, DRUM_BANK = 9, 128
+
+
+@cache
+def _fluidsynth():
+    """Return the module `fluidsynth` and its function to draw float samples."""
+    try:
+        import fluidsynth
+    except ImportError as e:
+        raise WeaklibError("FluidSynth 2 is missing; install it with 'apt-get install libfluidsynth3', 'brew install "
+                           "fluid-synth' or 'conda install -c conda-forge fluidsynth'.") from e
+    silence = fluidsynth.cfunc("fluid_set_log_function", c_void_p, ("level", c_int, 1), ("fun", c_void_p, 1),
+                               ("data", c_void_p, 1))
+    for level in (1, 2, 3, 4):  # all but panic: errors are checked here, and the rest is about sound cards
+        silence(level, None, None)
+    draw = fluidsynth.cfunc("fluid_synth_write_float", c_int, ("synth", c_void_p, 1), ("len", c_int, 1),
+                            ("left", c_void_p, 1), ("left_offset", c_int, 1), ("left_step", c_int, 1),
+                            ("right", c_void_p, 1), ("right_offset", c_int, 1), ("right_step", c_int, 1))
+    return fluidsynth, draw
+
+
+def soundfont() -> str:
+    """Path of TimGM6mb.sf2 (GPL-2)."""
+    return str(resources.files(pretty_midi).joinpath("TimGM6mb.sf2"))
+
+
+def instrument(notes, program: int, is_drum: bool = False) -> pretty_midi.Instrument:
+    """Make an instrument from an array of notes.
+
+    Parameters
+    ----------
+    notes : array, shape=(n, 4)
+        Onset (s), offset (s), MIDI pitch, velocity (1 to 127).
+    program : int
+        General MIDI program, 0-based; the drum kit if `is_drum`.
+    """
+    inst = pretty_midi.Instrument(program, is_drum)
+    inst.notes = [pretty_midi.Note(int(velocity), int(pitch), onset, offset)
+                  for onset, offset, pitch, velocity in np.asarray(notes, dtype=float).reshape(-1, 4).tolist()]
+    return inst
+
+
+def render(inst: pretty_midi.Instrument, sr: int, duration: float | None = None) -> np.ndarray:
+    """Play an instrument: its notes, controllers and pitch bends.
+
+    A pitch that is struck again while it sounds ends the note before. Events fall on the nearest control block,
+    at most 0.73 ms off. Equal input gives equal bytes, also in another process.
+
+    Parameters
+    ----------
+    inst : pretty_midi.Instrument
+    sr : int, Hz
+    duration : float, s, optional
+        By default until `TAIL` after the last note.
+
+    Returns
+    -------
+    array, shape=(time,), float32
+        Mono, the mean of both channels, at a fixed gain: louder with more notes and not limited to [-1, 1].
+
+    Raises
+    ------
+    WeaklibError
+        If FluidSynth is missing or the SoundFont has no such program.
+    """
+    duration = inst.get_end_time() + TAIL if duration is None else duration
+    n_blocks = math.ceil(duration * SR / BLOCK) + 1  # one more: resampling may round down
+    stereo = np.empty((2, n_blocks * BLOCK), dtype=np.float32)
+    left, right = (channel.ctypes.data for channel in stereo)
+    draw = _fluidsynth()[1]
+    synth, channel = _synth(inst)
+    try:
+        now = 0
+        for block, _, method, *values in [*_events(inst), (n_blocks, None, None)]:
+            ahead = min(block, n_blocks) - now
+            if ahead > 0:
+                draw(synth.synth, ahead * BLOCK, left, now * BLOCK, 1, right, now * BLOCK, 1)
+                now += ahead
+            if now < n_blocks:
+                getattr(synth, method)(channel, *values)
+    finally:
+        synth.delete()
+    return resample(stereo.mean(axis=0), SR, sr)[:round(duration * sr)]
+
+
+def _synth(inst):
+    """Return a fresh synthesiser with the program of `inst` on a channel, and the channel."""
+    fluidsynth, _ = _fluidsynth()
+    channel, bank = (DRUM_CHANNEL, DRUM_BANK) if inst.is_drum else (0, 0)
+    program = 0 if inst.is_drum else inst.program
+    synth = fluidsynth.Synth(gain=GAIN, samplerate=SR, channels=16,
+                             **{"synth.reverb.active": 0, "synth.chorus.active": 0})
+    bank_id = synth.sfload(soundfont())
+    if bank_id < 0 or synth.program_select(channel, bank_id, bank, program) < 0:
+        synth.delete()
+        raise WeaklibError(f"{soundfont()} has no program {program} in bank {bank}; "
+                           "choose another program, or reinstall pretty_midi if the file is damaged.")
+    return synth, channel
+
+
+def _block(time):
+    return round(time * SR / BLOCK)
+
+
+def _events(inst):
+    """List the events (block, rank, method of Synth, values...), in the order in which they are to be applied."""
+    changes = sorted(inst.control_changes, key=lambda c: c.time)
+    bends = sorted(inst.pitch_bends, key=lambda b: b.time)
+    events = [*_note_events(inst.notes),
+              *((_block(c.time), 1, "cc", c.number, c.value) for c in changes),
+              *((_block(b.time), 2, "pitch_bend", b.pitch) for b in bends)]
+    return sorted(events, key=lambda event: event[:2])  # stable: what falls into one block keeps its order in time
+
+
+def _note_events(notes):
+    """Yield note-offs (rank 0) and note-ons (rank 3), so that an off never ends a note of the same block."""
+    struck = {}
+    for note in notes:
+        key = note.pitch, _block(note.start)
+        end, velocity = struck.get(key, (0, 0))  # a note doubled in unison is one key
+        struck[key] = max(end, _block(note.end), key[1] + 1), max(velocity, note.velocity)
+    keys = sorted(struck)
+    for (pitch, on), (next_pitch, next_on) in zip(keys, [*keys[1:], (None, None)]):
+        off, velocity = struck[pitch, on]
+        yield on, 3, "noteon", pitch, velocity
+        yield min(off, next_on) if next_pitch == pitch else off, 0, "noteoff", pitch

@@ -1,0 +1,225 @@
+"""A folder of your own recordings, as mixtures without references: ``load("folder:~/recordings", "train")``.
+
+Recordings are averaged to mono, resampled, and stored once as 16-bit samples under a key made of their names and
+contents. Those that cannot be used are named, with the reason, in ``corpus.skipped`` and in print.
+
+Contents
+--------
+corpus
+    What `weaklib.corpora.load` calls.
+Folder
+    The corpus.
+"""
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from weaklib import audio, files
+from weaklib.corpora import SPLITS, Corpus, cache
+from weaklib.corpora.talkers import LEVEL
+from weaklib.files import WeaklibError
+from weaklib.progress import track
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+SILENT = -70.0  # dBFS: a recording below this RMS is taken for silent
+QUIET = -20.0  # dB re the recording's RMS: a crop below this is not used
+FRAME = 0.1  # s: the grid on which loudness is known
+SHARES = (0.8, 0.1, 0.1)  # of train, validation and test
+
+#: Items per split.
+N_ITEMS = {"smoke": (64, 16, 16), "laptop": (4000, 100, 200), "full": (4000, 100, 200), "gpu": (20000, 500, 1000),
+           "paper": (20000, 500, 1000)}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording in the store: its samples from `start` on, its loudness from frame `frame` on."""
+
+    path: str
+    start: int
+    length: int
+    frame: int
+    n_frames: int
+
+
+class Folder(Corpus):
+    """Random crops of the recordings in a folder; long recordings give more of them than short ones.
+
+    With three usable recordings or more, every recording belongs to one split, by the hash of its content: 80 % to
+    train, 10 % each to validation and test, at least one to each. With fewer, the first 80 % of each recording's
+    time is for training, the next 10 % for validation, the rest for testing.
+
+    Parameters
+    ----------
+    name : str
+        ``folder:PATH``; everything below PATH that ends in one of `SUFFIXES` is read.
+    split, preset : str
+    duration : float, s
+        Of an item. Shorter recordings are skipped.
+    sr : int, Hz
+    n_items : int, optional
+        The preset's by default.
+
+    Attributes
+    ----------
+    skipped : list of (str, str)
+        Path below the folder, and why it is not used.
+
+    Raises
+    ------
+    WeaklibError
+        If there is no such folder, or nothing in it can be used.
+    """
+
+    def __init__(self, name: str, split: str, preset: str, duration: float = 2.0, sr: int = 8000,
+                 n_items: int | None = None):
+        super().__init__(name, split, preset, sr)
+        self.duration, self.n_items = float(duration), int(n_items or N_ITEMS[preset][SPLITS.index(split)])
+        root = Path(name.removeprefix("folder:")).expanduser()
+        self._content, unread = _find(root)
+        key = {"corpus": "folder", "version": self.version, "sr": sr, "files": self._content}
+        n_bytes = sum((root / path).stat().st_size for path in self._content) // 2  # a store is smaller than a wav
+        store = cache.folder(key, lambda path: _render(path, root, list(self._content), sr), n_bytes)
+        index = files.read_json(store / "index.json")
+        recordings = [Recording(**r) for r in index["recordings"]]
+        n = round(self.duration * sr)
+        usable = [r for r in recordings if r.length >= n]
+        short = [(r.path, f"lasts {r.length / sr:.2f} s, less than an item of {self.duration:g} s")
+                 for r in recordings if r.length < n]
+        self.skipped = sorted(unread + [tuple(s) for s in index["skipped"]] + short)
+        for path, reason in self.skipped:
+            print(f"Skipped {path}: it {reason}.")
+        if not usable:
+            raise WeaklibError(f"None of the {len(self.skipped)} recordings in {root} can be used, for the reasons "
+                               "printed above; add some, or choose a shorter duration.")
+        self._samples = np.asarray(np.memmap(store / "samples.i16", dtype="<i2", mode="r"))
+        self._recordings = usable
+        self._starts, self._owners = self._crops(np.load(store / "power.npy"))
+        if not len(self._starts):
+            raise WeaklibError(f"The {split} part of {root} is shorter than an item of {self.duration:g} s; add "
+                               "recordings, or choose a shorter duration.")
+
+    @property
+    def identity(self) -> dict:
+        content = cache.digest({"sr": self.sr, "files": self._content})
+        return {**super().identity, "name": "folder", "content": content, "duration": self.duration,
+                "n_items": self.n_items}
+
+    def __len__(self) -> int:
+        return self.n_items
+
+    def __getitem__(self, i: int) -> dict:
+        """Return ``mix (time,)``, and ``labels``: the path of the recording that it was cut from."""
+        if not 0 <= i < len(self):
+            raise IndexError(f"Item {i} of {len(self)}.")
+        u = np.random.default_rng([self.seed, SPLITS.index(self.split), 6, i]).random()
+        k = int(u * len(self._starts))
+        crop = self._samples[self._starts[k]:][:round(self.duration * self.sr)]
+        return {"mix": torch.from_numpy(audio.level(crop, LEVEL)), "labels": [self._recordings[self._owners[k]].path]}
+
+    def _crops(self, power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """List every crop of this split that is loud enough: where it starts, and whose it is, on a grid of frames."""
+        n, hop = round(self.duration * self.sr), _hop(self.sr)
+        width = max(1, n // hop)  # of a crop, in frames
+        starts, owners = [], []
+        for k, first, last in self._parts():
+            r = self._recordings[k]
+            frames = power[r.frame:r.frame + r.n_frames]
+            crop_power = np.convolve(frames, np.ones(width) / width, "valid")
+            grid = np.arange(len(crop_power)) * hop
+            loud = crop_power > frames.mean() * 10 ** (QUIET / 10)
+            chosen = grid[loud & (grid >= first) & (grid + n <= last)]
+            starts.append(r.start + chosen)
+            owners.append(np.full(len(chosen), k))
+        return np.concatenate(starts), np.concatenate(owners)
+
+    def _parts(self) -> list[tuple[int, int, int]]:
+        """Which recordings, from which sample to which, belong to this split."""
+        s, lengths = SPLITS.index(self.split), [r.length for r in self._recordings]
+        if len(lengths) < 3:
+            low, high = sum(SHARES[:s]), sum(SHARES[:s + 1])
+            return [(k, round(low * length), round(high * length)) for k, length in enumerate(lengths)]
+        ranked = sorted(range(len(lengths)), key=lambda k: self._content[self._recordings[k].path])
+        n_held = max(1, round(SHARES[1] * len(ranked)))
+        chosen = (ranked[2 * n_held:], ranked[:n_held], ranked[n_held:2 * n_held])[s]
+        return [(k, 0, lengths[k]) for k in chosen]
+
+
+def _hop(sr: int) -> int:
+    """Samples in a frame."""
+    return max(1, round(FRAME * sr))
+
+
+def _find(root: Path) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Find the audio files below `root`: path -> SHA-256, and what is left out, with the reason."""
+    if not root.is_dir():
+        raise WeaklibError(f"There is no folder {root}; check the path after 'folder:'.")
+    found, unread, seen = {}, [], {}
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or not path.is_file():
+            continue
+        try:
+            sha = files.sha256(path)
+        except OSError as e:
+            unread.append((name, f"cannot be opened ({e.strerror})"))
+            continue
+        if sha in seen:  # a copy could land in another split
+            unread.append((name, f"is a copy of {seen[sha]}"))
+        else:
+            found[name], seen[sha] = sha, name
+    if not found:
+        raise WeaklibError(f"{root} holds no recording that can be opened ({', '.join(SUFFIXES)}); choose another "
+                           "folder.")
+    return found, unread
+
+
+def _mono(path: Path, sr: int) -> np.ndarray:
+    """Read a recording as ``(time,)`` at `sr`, without its DC offset and scaled to a peak of 1."""
+    x, file_sr = audio.read(path)
+    x = x.mean(axis=0)
+    x -= x.mean()
+    if audio.db(audio.rms(x)) < SILENT:
+        raise WeaklibError(f"{path} is nearly silent, or its channels cancel; choose a file with sound.")
+    x = audio.resample(x, file_sr, sr)
+    return x / np.abs(x).max()
+
+
+def _render(path: Path, root: Path, names: list[str], sr: int) -> None:
+    """Write ``samples.i16`` (all recordings in a row), ``power.npy`` (per frame) and ``index.json`` into `path`."""
+    hop = _hop(sr)
+    recordings, skipped, power, start, frame = [], [], [np.zeros(0)], 0, 0
+    with open(path / "samples.i16", "wb") as f:  # one by one: they may not fit into memory together
+        for name in track(names, "reading recordings"):
+            try:
+                x = _mono(root / name, sr)
+            except WeaklibError as e:
+                skipped.append((name, str(e).removeprefix(f"{root / name} ").rstrip(".")))
+                continue
+            np.round(x * (2 ** 15 - 1)).astype("<i2").tofile(f)
+            frames = x[:len(x) // hop * hop].reshape(-1, hop)
+            power.append(np.square(audio.rms(frames)))
+            recordings.append(vars(Recording(name, start, len(x), frame, len(frames))))
+            start, frame = start + len(x), frame + len(frames)
+    np.save(path / "power.npy", np.concatenate(power))
+    files.write_json(path / "index.json", {"recordings": recordings, "skipped": skipped})
+
+
+def corpus(name: str, split: str, preset: str, duration: float = 2.0, sr: int = 8000,
+           n_items: int | None = None) -> Folder:
+    """Load a split of ``folder:PATH``; the options are those of `Folder`.
+
+    Raises
+    ------
+    WeaklibError
+        If an option is not positive, or as `Folder` says.
+    """
+    if not (duration > 0 and sr > 0 and (n_items is None or n_items > 0)):
+        raise WeaklibError(f"duration={duration}, sr={sr} and n_items={n_items} make no items; choose positive "
+                           "numbers.")
+    return Folder(name, split, preset, duration, sr, n_items)

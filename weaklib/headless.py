@@ -1,0 +1,259 @@
+"""Notebooks without a browser: strict parameters, one deadline each, progress while they run, a clean copy.
+
+Papermill executes them. What it passes over in silence is said here: a parameter the notebook does not have, a
+notebook that never ends, a kernel that dies, a widget that would be dead in the saved file.
+
+Contents
+--------
+parameters
+    Names that a notebook lets itself be given.
+kernel
+    The kernel that notebooks run in: this interpreter, with a fixed environment.
+execute, Outcome
+    Run one notebook into a copy; whatever happens to it, the next one can go on.
+clean
+    Remove from an executed notebook what is dead or noise.
+"""
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from weaklib import files, progress
+from weaklib.files import WeaklibError
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+LARGE = 1_000_000  # bytes; a larger notebook is slow to open and to keep
+
+#: The same wherever the notebooks run, so that the same seed gives the same numbers.
+ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS may add up in another order each time
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    # glibc gives large buffers back to the system at every step of the training and asks for them again, 10 000 page
+    # faults a step on a CPU; with these it keeps them.
+    "MALLOC_TOP_PAD_": str(2**28),
+    "MALLOC_TRIM_THRESHOLD_": str(2**30),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a notebook; `note` says why it failed, or what else a reader should know."""
+
+    notebook: str
+    status: str                  # "ok", "failed" or "skipped"
+    minutes: float = 0.0
+    note: str = ""
+
+
+def parameters(path) -> list[str]:
+    """Return the names assigned in the cell of a notebook that is tagged ``parameters``.
+
+    Raises
+    ------
+    WeaklibError
+        If the file is no notebook, or has no such cell.
+    """
+    for cell in _read(path).cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            return [target.id for node in ast.parse(cell.source).body
+                    for target in getattr(node, "targets", [getattr(node, "target", None)])
+                    if isinstance(target, ast.Name)]
+    raise WeaklibError(f"{Path(path).name} has no cell tagged parameters; tag its first code cell.")
+
+
+def check(path, given: dict) -> None:
+    """Raise a WeaklibError if a notebook is `given` a parameter that it does not have."""
+    names = parameters(path)
+    unknown = sorted(given.keys() - set(names))
+    if unknown:
+        raise WeaklibError(f"{Path(path).name} has no parameter {', '.join(unknown)}; it has {', '.join(names)}.")
+
+
+@contextmanager
+def kernel():
+    """Define the kernel ``python3`` as this interpreter, whatever kernels the reader has installed.
+
+    Yields
+    ------
+    channel : Path
+        The file through which `weaklib.progress` tells, from within the kernel, how far it is.
+    """
+    from jupyter_client.kernelspec import KernelSpec
+    with tempfile.TemporaryDirectory() as tmp:
+        channel = Path(tmp) / "progress"
+        spec = KernelSpec(argv=[sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f",
+                                "{connection_file}"], display_name="Python 3", language="python",
+                          env={**ENVIRONMENT, progress.CHANNEL: str(channel)})
+        files.write_json(Path(tmp) / "kernels" / "python3" / "kernel.json", spec.to_dict())
+        before = os.environ.get("JUPYTER_PATH")
+        os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [tmp, before]))  # the first one wins
+        try:
+            yield channel
+        finally:
+            if before is None:
+                del os.environ["JUPYTER_PATH"]
+            else:
+                os.environ["JUPYTER_PATH"] = before
+
+
+def execute(source, target, given: dict, channel: Path, *, minutes: float, label: str = "",
+            out=None) -> Outcome:
+    """Execute a notebook into a copy, within `kernel`.
+
+    Parameters
+    ----------
+    source, target : path-like
+        The notebook, and the copy; of a notebook that fails the copy is kept as far as it came.
+    given : dict of str to (bool, int, float, str or None)
+        Values of its parameters.
+    channel : Path
+        From `kernel`.
+    minutes : float
+        All that the notebook may take; then it is stopped.
+    label : str
+        What the progress line calls it; its name by default.
+    out : file, optional
+        Where progress is told; standard output by default.
+    """
+    source, target, note = Path(source), Path(target), ""
+    watch = _Watch(label or source.stem, channel, 60 * minutes)
+    try:
+        check(source, given)
+        target.unlink(missing_ok=True)  # a copy from before must not pass for this one
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with telling(watch.line, out or sys.stdout):
+            _papermill(source, target, given, on_cell_execute=watch.start, timeout_func=watch.left)
+    except Exception as e:  # of any kind: one notebook must not take the others with it
+        note = _reason(e, minutes, watch.cell)
+    finally:
+        if target.exists():
+            clean(target)
+    status = "failed" if note else "ok"
+    if not note and (size := target.stat().st_size) > LARGE:
+        note = f"its copy has {size / 1e6:.1f} MB, more than 1 MB"
+    return Outcome(source.stem, status, watch.seconds() / 60, note)
+
+
+@dataclass
+class _Watch:
+    """How far a notebook is, and how much time it has left."""
+
+    name: str
+    channel: Path
+    limit: float                 # s
+    cell: int = 0                # as in ``In [cell]``
+    began: float = field(default_factory=time.monotonic)
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    def start(self, cell, cell_index) -> None:
+        self.cell += 1
+        self.channel.write_text("")  # what the cell before told is over
+
+    def left(self, cell) -> float:
+        return max(0.1, self.limit - self.seconds())  # 0 would mean forever
+
+    def line(self) -> str:
+        told = self.channel.read_text(errors="replace") if self.channel.exists() else ""
+        return f"{self.name}  {clock(self.seconds())}  cell {self.cell}  {told}"
+
+
+def _papermill(source: Path, target: Path, given: dict, **hooks) -> None:
+    import papermill
+    papermill.execute_notebook(source, target, given, kernel_name="python3", language="python", progress_bar=False,
+                               cwd=source.parent,  # as JupyterLab does
+                               **hooks)
+
+
+def _reason(error: Exception, minutes: float, cell: int) -> str:
+    """Say in one sentence why a notebook failed."""
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+    if isinstance(error, WeaklibError):
+        return str(error)
+    if isinstance(error, CellTimeoutError):
+        return f"It took longer than {minutes:g} minutes and was stopped in cell {cell}."
+    if isinstance(error, DeadKernelError):
+        return f"Its kernel died in cell {cell}; the usual reason is too little memory."
+    name, text = type(error).__name__, str(error)
+    if isinstance(error, PapermillExecutionError):
+        name, text = error.ename, error.evalue
+    last = (text.strip().splitlines() or [""])[-1]
+    return last if name == "WeaklibError" else f"{name} in cell {cell}: {last}".removesuffix(": ")
+
+
+def clean(path) -> None:
+    """Remove from an executed notebook the state of widgets, which is dead there, and Papermill's marks."""
+    import nbformat
+    nb = _read(path)
+    for name in ("papermill", "widgets"):
+        nb.metadata.pop(name, None)
+    for cell in nb.cells:
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+        if not cell.metadata.get("tags", True):
+            del cell.metadata["tags"]
+        if "outputs" in cell:
+            cell.outputs = [output for output in map(_alive, cell.outputs) if output]
+    files.write_bytes(path, nbformat.writes(nb).encode())
+
+
+def _alive(output):
+    """Return an output without its widget, or None if the widget was all there was to see."""
+    data = output.get("data", {})
+    if data.pop(WIDGET, None) is None:
+        return output
+    return output if data.keys() - {"text/plain"} else None  # the text is only the widget's repr
+
+
+def _read(path):
+    import nbformat
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError, nbformat.ValidationError) as e:
+        raise WeaklibError(f"{path} is missing or no notebook.") from e
+
+
+# Progress
+
+@contextmanager
+def telling(line, out, every: float = 30.0):
+    """Write ``line()`` while the block runs: over and over in a terminal's last line, else every `every` seconds."""
+    terminal, stop = out.isatty(), threading.Event()
+
+    def tell():
+        while not stop.wait(0.5 if terminal else every):
+            if terminal:
+                width = shutil.get_terminal_size().columns - 1
+                print(f"\r{line()[:width]:<{width}}", end="", file=out, flush=True)
+            else:
+                print(line().rstrip(), file=out, flush=True)
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        if terminal:
+            print("\r\033[K", end="", file=out, flush=True)
+
+
+def clock(seconds: float) -> str:
+    """``1:02:03``, or ``2:03`` below an hour."""
+    minutes, s = divmod(int(seconds), 60)
+    h, m = divmod(minutes, 60)
+    return f"{h}:{m:02}:{s:02}" if h else f"{m}:{s:02}"
+

@@ -1,0 +1,261 @@
+"""Runs: train once, keep what came out, find it again by what went in.
+
+A run is a frozen config. Its key is the full config (never a difference from defaults), the identity of the corpora
+and the method's revision, an integer that is raised by hand when behaviour changes. Its record holds the key, the
+score of every test item, the training history and the provenance; it is a JSON file with its own checksum. Weights
+lie beside the local record, outside git.
+
+Contents
+--------
+Config
+    What every paper's config has.
+Record
+    What came out of a run.
+get, find
+    The record of a config: trained now if need be, or only looked up.
+publish
+    Copy local records into the committed results.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import time
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import ClassVar
+
+from weaklib import __version__, files, weights
+from weaklib.files import WeaklibError
+
+SCHEMA = 1
+RECORD, WEIGHTS = "record.json", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Base of the papers' configs: every field is part of the key."""
+
+    paper: ClassVar[str]
+    revision: ClassVar[int]
+
+    label: str = ""              # a readable name; the one field that is not part of the key
+    seed: int = 0
+
+    def corpora(self) -> list[dict]:
+        """Identities of the corpora that the run depends on."""
+        raise NotImplementedError
+
+    def key(self) -> dict:
+        """All that the result depends on, as JSON values."""
+        fields = asdict(replace(self, label=""))
+        del fields["label"]
+        return json.loads(json.dumps({"paper": self.paper, "revision": self.revision, "config": fields,
+                                      "corpora": self.corpora()}))
+
+    @property
+    def id(self) -> str:
+        """``<label>-s<seed>-<hash>``; the hash alone decides."""
+        return f"{self.label}-s{self.seed}-{_digest(self.key())[:10]}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What came out of a run.
+
+    Attributes
+    ----------
+    id : str
+    key : dict
+    scores : dict of str to list of float
+        Metric -> one value per test item, in the metric's unit.
+    history : list of dict
+        As `weaklib.training.fit` returns it.
+    provenance : dict
+    weights : dict or None
+        sha256 and number of parameters of the weights.
+    folder : Path
+        Where it was read from.
+    """
+
+    id: str
+    key: dict
+    scores: dict
+    history: list
+    provenance: dict
+    weights: dict | None
+    folder: Path
+
+    def mean(self, metric: str) -> float:
+        """Mean of a metric over the test items."""
+        values = self.scores[metric]
+        return sum(values) / len(values)
+
+    @property
+    def weights_path(self) -> Path | None:
+        """File of the trained weights, or None if they are not on this machine."""
+        path = self.folder / WEIGHTS
+        return path if path.exists() else None
+
+    def content(self) -> dict:
+        """The record as JSON values, with a checksum over all of them."""
+        body = {"schema": SCHEMA, "id": self.id, "key": self.key, "scores": self.scores, "history": self.history,
+                "provenance": self.provenance, "weights": self.weights}
+        return {**body, "sha256": _digest(body)}
+
+
+def _digest(obj) -> str:
+    return hashlib.sha256(json.dumps(obj, sort_keys=True).encode()).hexdigest()
+
+
+def read(path) -> Record:
+    """Read a record and check it against its checksum.
+
+    Raises
+    ------
+    WeaklibError
+        If the file is missing, damaged or edited.
+    """
+    path = Path(path)
+    body = files.read_json(path)
+    if not isinstance(body, dict) or body.pop("sha256", None) != _digest(body) or body.pop("schema") != SCHEMA:
+        raise WeaklibError(f"Record {path} is damaged, edited or of another version; nothing was changed: delete it "
+                           "to run it again.")
+    return Record(**body, folder=path.parent)
+
+
+def local() -> Path:
+    """Folder of the runs made on this machine."""
+    return files.home() / "runs"
+
+
+def committed(preset: str, paper: str) -> Path:
+    """Folder of the records that come with the source."""
+    return files.results() / preset / paper / "runs"
+
+
+def find(config: Config, preset: str, records: str) -> Record | None:
+    """Look a record up, without training.
+
+    Parameters
+    ----------
+    config : Config
+    preset : str
+        Under which the committed record was published.
+    records : {"local", "committed"}
+
+    Raises
+    ------
+    WeaklibError
+        If `records` is neither, or the record is damaged.
+    """
+    if records not in ("local", "committed"):
+        raise WeaklibError(f"Unknown records {records!r}; choose local or committed.")
+    tail = config.id.rsplit("-", 1)[1]
+    if records == "committed":
+        found = sorted(committed(preset, config.paper).glob(f"*-{tail}.json"))
+    else:
+        found = sorted(local().glob(f"{config.paper}-*-{tail}/{RECORD}"))
+    return read(found[0]) if found else None
+
+
+def get(config: Config, train, *, fresh: bool = False) -> Record:
+    """Return the local record of a config, training it now if there is none.
+
+    Parameters
+    ----------
+    config : Config
+    train : callable
+        ``train(config, folder)`` -> (scores, history, model or None), see `Record`. It finds its own checkpoint in
+        `folder` if it was interrupted there.
+    fresh : bool
+        Forget the record and the checkpoint, and train again.
+    """
+    found = None if fresh else find(config, "", "local")
+    if found:
+        return found
+    folder = local() / f"{config.paper}-{config.id}"
+    with files.lock(folder.with_suffix(".lock")):
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif (folder / RECORD).exists():  # another process trained it while this one waited
+            return read(folder / RECORD)
+        print(f"{config.id}: {explain(config)}")
+        folder.mkdir(parents=True, exist_ok=True)
+        began = time.time()
+        scores, history, model = train(config, folder)
+        about = None
+        if model is not None:
+            tensors = model.state_dict()
+            sha = weights.save(folder / WEIGHTS, tensors, {"id": config.id, "key": config.key()})
+            about = {"sha256": sha, "parameters": sum(t.numel() for t in tensors.values())}
+        record = Record(config.id, config.key(), scores, history, provenance(began), about, folder)
+        files.write_json(folder / RECORD, record.content())
+        for spent in folder.glob("checkpoint*"):
+            spent.unlink()
+    return record
+
+
+def explain(config: Config) -> str:
+    """Say why there is no local record: never run, or which fields differ from the nearest record of the name."""
+    near = sorted(local().glob(f"{config.paper}-{config.label}-s{config.seed}-*/{RECORD}"), key=os.path.getmtime)
+    if not near:
+        return "no record yet, training"
+    old, new = _flat(read(near[-1]).key), _flat(config.key())
+    changed = [f"{name} {old.get(name)} -> {new.get(name)}" for name in sorted(old.keys() | new.keys())
+               if old.get(name) != new.get(name)]
+    return f"changed since the last record ({', '.join(changed)}), training"
+
+
+def _flat(obj, prefix: str = "") -> dict:
+    if isinstance(obj, dict):
+        return {k: v for name, x in obj.items() for k, v in _flat(x, f"{prefix}{name}.").items()}
+    if isinstance(obj, list):
+        return {k: v for i, x in enumerate(obj) for k, v in _flat(x, f"{prefix}{i}.").items()}
+    return {prefix[:-1]: obj}
+
+
+def publish(record: Record, preset: str) -> Path:
+    """Copy a record into the committed results of a preset."""
+    if preset == "smoke":
+        raise WeaklibError("Records of the smoke preset test the code and are never published.")
+    path = committed(preset, record.key["paper"]) / f"{record.id}.json"
+    files.write_json(path, record.content())
+    return path
+
+
+def provenance(began: float) -> dict:
+    """Describe how a run was made: time, commit, machine, versions. No names of people, machines or folders."""
+    import torch
+    cuda = torch.cuda.is_available()
+    lock = files.checkout() and files.checkout() / "requirements.lock"
+    return {
+        "weaklib": __version__, "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--", "weaklib")),
+        "lock_sha256": files.sha256(lock) if lock and lock.exists() else None,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)), "seconds": round(time.time() - began, 1),
+        "device": torch.cuda.get_device_name() if cuda else _cpu(), "threads": torch.get_num_threads(),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "platform": f"{platform.system()} {platform.machine()}", "python": platform.python_version(),
+        **{name: metadata.version(name) for name in ("torch", "numpy")},
+    }
+
+
+def _git(*args) -> str | None:
+    root = files.checkout()
+    out = root and subprocess.run(["git", "-C", root, *args], capture_output=True, text=True)
+    return out.stdout.strip() if out and out.returncode == 0 else None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())

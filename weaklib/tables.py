@@ -1,0 +1,197 @@
+"""Tables: the paper's number beside ours, every one of them from a record.
+
+Contents
+--------
+Line, Table
+    What a table of a paper consists of, and which runs fill it.
+tidy, write
+    A table as CSV (one value per line) and as Markdown (Paper | Here | difference).
+Claim, verdict, ledger, write_ledger
+    What the paper says in words, tested by numbers with tolerances fixed in code.
+check
+    Render everything committed again and compare.
+"""
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from statistics import mean, stdev
+
+from weaklib import files, runs
+
+COLUMNS = "paper table row method condition split corpus metric seed value unit run".split()
+LEDGER = "paper claim_id verdict ours paper_value tolerance preset runs".split()
+HOLDS, PARTLY, FAILS, UNTESTED = "holds", "partly", "does not hold here", "not tested here"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table: the paper's key for it, and the config that fills it for a seed."""
+
+    row: str
+    method: str
+    condition: str
+    corpus: str                                  # what is really heard
+    config: Callable[[int], runs.Config]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a paper at one preset; `name` is that of the file with the paper's numbers."""
+
+    paper: str
+    name: str
+    key: str                                     # the paper's own name for it, as in that file
+    split: str
+    metrics: dict[str, str]                      # metric -> unit; the first is the one shown first
+    lines: list[Line]
+    n_seeds: int
+    caption: str
+
+    def records(self, preset: str, where: str) -> dict[str, list[runs.Record]]:
+        """Records of each line that are there; `where` is ``local`` or ``committed``. Keys as `Line.label`."""
+        found = {}
+        for line in self.lines:
+            configs = {c.id: c for c in map(line.config, range(self.n_seeds))}  # a line may not depend on the seed
+            got = [runs.find(c, preset, where) for c in configs.values()]
+            found[_label(line)] = [r for r in got if r]
+        return found
+
+
+def _label(line: Line) -> str:
+    return f"{line.row} {line.corpus}"
+
+
+def paper_numbers(paper: str, name: str) -> list[dict]:
+    """Numbers printed in a paper's table: rows of the CSV file that comes with the kit."""
+    path = resources.files("weaklib").joinpath("papers", "tables", f"{paper}_{name}.csv")
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+
+
+def tidy(table: Table, records: dict[str, list[runs.Record]]) -> list[dict]:
+    """Return one dict per line, metric and seed, with the columns of `COLUMNS`."""
+    return [
+        {"paper": table.paper, "table": table.key, "row": line.row, "method": line.method, "condition": line.condition,
+         "split": table.split, "corpus": line.corpus, "metric": metric, "seed": record.key["config"]["seed"],
+         "value": f"{record.mean(metric):.3f}", "unit": unit, "run": record.id}
+        for line in table.lines for record in records[_label(line)]
+        for metric, unit in table.metrics.items() if metric in record.scores]
+
+
+def as_csv(columns: list[str], rows: Iterable[dict]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _cell(rows: list[dict], line: Line, metric: str) -> str:
+    """Mean, spread and number of seeds of a line; or why there is none."""
+    values = [float(r["value"]) for r in rows
+              if (r["row"], r["corpus"], r["metric"]) == (line.row, line.corpus, metric)]
+    if not values:
+        return "not run"
+    spread = f" ± {stdev(values):.1f} ({len(values)})" if len(values) > 1 else ""
+    return f"{mean(values):.1f}{spread}"
+
+
+def markdown(table: Table, columns: dict[str, list[dict]], paper: list[dict] | None = None) -> str:
+    """Render a table.
+
+    Parameters
+    ----------
+    table : Table
+    columns : dict of str to list of dict
+        Heading -> tidy rows: ``Here (laptop)``, ``This machine``.
+    paper : list of dict, optional
+        Numbers of the paper; those that come with the kit by default.
+    """
+    printed = {(p["row"], p["split"], p["metric"]): p["value"]
+               for p in (paper_numbers(table.paper, table.name) if paper is None else paper)}
+    metric, *others = table.metrics
+    head = ["Row", "Method", "Condition", "Corpus", f"{metric}, {table.metrics[metric]}: Paper", *columns, "Difference",
+            *(f"{m}, {table.metrics[m]}" for m in others)]
+    body = []
+    last = list(columns.values())[-1]
+    for line in table.lines:
+        theirs = next((v for (row, _, m), v in printed.items() if row == line.row and m == metric), None)
+        cells = [_cell(rows, line, metric) for rows in columns.values()]
+        ours = cells[-1].split(" ")[0]
+        difference = f"{float(ours) - float(theirs):+.1f}" if theirs and cells[-1] != "not run" else "–"
+        body.append([f"`{line.row}`", line.method, line.condition.replace(";", "; "), f"`{line.corpus}`", theirs or "–",
+                     *cells, difference, *(_cell(last, line, m) for m in others)])
+    return f"{grid(head, body)}\n\n{table.caption}\n"
+
+
+def grid(head: list[str], body: list[list[str]]) -> str:
+    """Render a Markdown table."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *body])
+
+
+def spread_note(n_seeds: int) -> str:
+    """Say what the ± in a table is."""
+    return ("One random seed: no spread is known." if n_seeds == 1 else
+            "± is the standard deviation over random seeds (their number in brackets).")
+
+
+# Claims
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim's test: ``test(values)`` -> (verdict, our numbers), with ``values(row, metric)`` -> per-seed means."""
+
+    test: Callable
+    paper_value: str
+    tolerance: str
+
+
+def verdict(tests: list[bool], ours: str) -> tuple[str, str]:
+    """All tests pass: holds; some: partly; none: does not hold here; there are none: not tested here."""
+    if not tests:
+        return UNTESTED, "–"
+    return (HOLDS if all(tests) else PARTLY if any(tests) else FAILS), ours
+
+
+def spell(gaps: dict[str, float | None]) -> str:
+    """``dry +0.3 dB, reverb not run``."""
+    return ", ".join(f"{name} {'not run' if gap is None else f'{gap:+.1f} dB'}" for name, gap in gaps.items())
+
+
+def ledger(paper: str, preset: str, claims: dict[str, Claim], rows: list[dict]) -> list[dict]:
+    """Test every claim of a paper on tidy rows: one dict per claim with the columns of `LEDGER`."""
+    def judge(claim_id):
+        used = set()
+
+        def values(row, metric):
+            hits = [r for r in rows if (r["row"], r["metric"]) == (row, metric)]
+            used.update(r["run"] for r in hits)
+            return [float(r["value"]) for r in hits]
+
+        claim = claims.get(claim_id)
+        outcome, ours = claim.test(values) if claim else (UNTESTED, "–")
+        return {"paper": paper, "claim_id": claim_id, "verdict": outcome, "ours": ours,
+                "paper_value": claim.paper_value if claim else texts[claim_id]["paper_effect"],
+                "tolerance": claim.tolerance if claim else "–", "preset": preset,
+                "runs": " ".join(sorted(used)) if outcome != UNTESTED else ""}
+
+    texts = claim_texts(paper)
+    return [judge(claim_id) for claim_id in texts]
+
+
+def claim_texts(paper: str) -> dict[str, dict]:
+    """The claims of a paper, by id."""
+    path = resources.files("weaklib").joinpath("papers", "tables", "claims.csv")
+    rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+    return {r["claim_id"]: r for r in rows if r["paper"] == paper}
+
+
+def ledger_markdown(entries: list[dict]) -> str:
+    """Render the ledger with the claims in words."""
+    body = [[e["claim_id"], claim_texts(e["paper"])[e["claim_id"]]["claim"], e["preset"], e["paper_value"], e["ours"],
+             e["tolerance"], f"**{e['verdict']}**" if e["verdict"] != UNTESTED else e["verdict"]] for e in entries]
+    return grid(["Claim", "In words", "Preset", "Paper", "Here", "Test", "Verdict"], body) + "\n"
