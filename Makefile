@@ -46,7 +46,8 @@ define FLUIDSYNTH
 have() { $(BIN)/python -c 'import fluidsynth' 2>/dev/null; }; \
 if ! have && command -v apt-get >/dev/null; then \
   if [ "$$(id -u)" = 0 ]; then sudo=; else sudo='sudo -n'; fi; \
-  { $$sudo true 2>/dev/null && $$sudo apt-get update && $$sudo apt-get install -y --no-install-recommends libfluidsynth3; } || true; \
+  { $$sudo true 2>/dev/null && $$sudo apt-get update && \
+    $$sudo apt-get install -y --no-install-recommends libfluidsynth3; } || true; \
 fi; \
 have || echo "FluidSynth is missing, which plays the instruments: 'sudo apt-get install libfluidsynth3'," \
   "'brew install fluid-synth' or 'conda install -c conda-forge fluidsynth'."

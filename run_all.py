@@ -23,6 +23,8 @@ NEED_GPU = ("gpu", "paper")
 #: Minutes after which a notebook is stopped: far more than it should take, far less than forever.
 LIMIT = {"smoke": 15, "laptop": 120, "full": 3 * 24 * 60, "gpu": 24 * 60, "paper": 60 * 24 * 60, "committed": 30}
 
+BESIDES = 1.0  # minutes that a notebook takes beside its training, until it is known better
+
 
 @dataclass(frozen=True)
 class Job:
@@ -54,7 +56,7 @@ def main(argv: list[str] | None = None, folder: Path = NOTEBOOKS) -> int:
               file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped; what was trained is kept; run the command again (without --fresh) to go on.", file=sys.stderr)
+        print("\nStopped. What was trained is kept: run the command again, without --fresh, to go on.", file=sys.stderr)
         return 130
 
 
@@ -114,8 +116,8 @@ def paper_of(path: Path) -> str | None:
 
 def configs(key: str, preset: str, seeds: int | None) -> list[runs.Config]:
     """Every run of a paper at a preset, once; several rows may share one."""
-    found = [line.config(seed) for table in papers.load(key).tables_of(preset, seeds) for line in table.lines
-             for seed in range(table.n_seeds)]
+    found = [config for table in papers.load(key).tables_of(preset, seeds) for line in table.lines
+             for config in table.configs(line)]
     return list({config.id: config for config in found}.values())
 
 
@@ -143,16 +145,17 @@ def lookup(config: runs.Config, preset: str, where: str) -> runs.Record | None:
 def obstacle(todo: list[runs.Config], preset: str, device: str) -> str:
     """Say what is missing to train, and what to do about it; nothing if all is there."""
     from weaklib import corpora, training
+    missing = []
     if todo and preset in NEED_GPU and device == "auto" and training.resolve("auto") == "cpu":
-        return (f"The preset {preset} needs a CUDA device and none is here; choose --preset laptop, or --device cpu if "
-                "you can wait.")
+        missing.append(f"The preset {preset} needs a CUDA device and none is here; choose --preset laptop, or "
+                       "--device cpu if you can wait.")
     if preset == "paper":  # the other presets render their own data
         for name in data(todo):
             try:
                 corpora.load(name, "test", preset)
             except WeaklibError as e:
-                return str(e)
-    return ""
+                missing.append(str(e))
+    return " ".join(missing)
 
 
 def data(todo: list[runs.Config]) -> list[str]:
@@ -168,12 +171,14 @@ def mode(args) -> str:
 
 
 def minutes(job: Job, args) -> float | None:
-    """Guess how long a notebook takes: as the last time, or as the committed runs did; None if neither is known."""
+    """Guess how long a notebook takes: as the last time, or as the committed runs did; None if there are none."""
     last = times().get(time_key(job, args))
     if last is not None:
         return last
     seconds = [record.provenance["seconds"] for record in twins(job, args.preset)]
-    return len(job.configs) * sum(seconds) / len(seconds) / 60 if seconds else None
+    if job.configs and not seconds:
+        return None
+    return BESIDES + len(job.configs) * (sum(seconds) / len(seconds) / 60 if seconds else 0)
 
 
 def memory(job: Job, args) -> float | None:
@@ -197,14 +202,15 @@ def time_key(job: Job, args) -> str:
 
 
 def about(amount: float | None, unit: str) -> str:
-    return "?" if amount is None else f"{amount:.1f} {unit}"
+    return "unknown" if amount is None else f"{amount:.1f} {unit}"
 
 
 def dry_run(jobs: list[Job], args) -> int:
     """Print what would run, and what it takes."""
     show(["notebook", "runs to train", "time", "memory", "data", "note"],
-         [[job.path.stem, str(len(job.configs)), about(minutes(job, args), "min"), about(memory(job, args), "GB"),
-           ", ".join(data(job.configs)), job.obstacle] for job in jobs])
+         [[job.path.stem, str(len(job.configs)), about(minutes(job, args), "min"),
+           about(memory(job, args), "GB") if job.configs else "", ", ".join(data(job.configs)), job.obstacle]
+          for job in jobs])
     return 0
 
 
@@ -212,16 +218,17 @@ def dry_run(jobs: list[Job], args) -> int:
 
 def run(jobs: list[Job], args) -> int:
     """Execute notebooks one by one, print what became of them, and write the tables."""
-    known = [m for m in (minutes(job, args) for job in jobs) if m is not None]
-    print(f"{len(jobs)} notebooks, {sum(len(job.configs) for job in jobs)} runs to train; expected time: "
-          f"{about(sum(known) if known else None, 'min')}{'' if len(known) == len(jobs) else ', or more'}", flush=True)
+    able = [job for job in jobs if not job.obstacle]
+    guesses = [minutes(job, args) for job in able]
+    print(f"{len(able)} notebooks, {sum(len(job.configs) for job in able)} runs to train; expected time: "
+          f"{about(None if None in guesses else sum(guesses), 'min')}", flush=True)
     with headless.kernel() as channel:
         outcomes = [skip(job) if job.obstacle else execute(job, args, channel) for job in jobs]
     print()
     show(["notebook", "status", "minutes", "note"],
          [[o.notebook, o.status, f"{o.minutes:.1f}", o.note] for o in outcomes])
     report.write(report.committed() if args.committed else report.local(args.preset, args.seeds))
-    print(f"\nTables: {files.results() if args.committed else files.results() / 'local' / args.preset}\n"
+    print(f"\nTables: {files.results() if args.committed else files.results() / 'local'}\n"
           f"Executed notebooks: {executed(args)}")
     return int(any(o.status == "failed" for o in outcomes) or all(o.status == "skipped" for o in outcomes))
 
@@ -255,15 +262,12 @@ def executed(args) -> Path:
 def status(args, folder: Path) -> int:
     """Print, for every row and seed, whether this machine has a record and whether the source has one."""
     selected = {paper_of(path) for path in select(folder, args.only)} if args.only else papers.PAPERS
-    lines = {}
-    for table in (t for key in papers.PAPERS if key in selected
-                  for t in papers.load(key).tables_of(args.preset, args.seeds)):
-        for line in table.lines:
-            for config in map(line.config, range(table.n_seeds)):  # the same for every seed if it draws nothing
-                lines[table.name, line.row, config.id] = [
-                    f"{table.paper} {table.name}", line.row, line.corpus, str(config.seed),
-                    *(state(config, args.preset, where) for where in ("local", "committed"))]
-    show(["table", "row", "corpus", "seed", "this machine", "committed"], list(lines.values()))
+    lines = [[f"{key} {table.name}", line.row, line.corpus, str(config.seed),
+              *(state(config, args.preset, where) for where in ("local", "committed"))]
+             for key in papers.PAPERS if key in selected
+             for table in papers.load(key).tables_of(args.preset, args.seeds)
+             for line in table.lines for config in table.configs(line)]
+    show(["table", "row", "corpus", "seed", "this machine", "committed"], lines)
     return 0
 
 
@@ -296,6 +300,9 @@ def check() -> int:
 def publish(preset: str) -> int:
     """Copy this machine's records into the committed ones, and render the tables again."""
     n = report.publish(preset)
+    if not n:
+        raise WeaklibError(f"This machine has no records of the preset {preset}; run it first: "
+                           f"`python run_all.py --preset {preset}`.")
     report.write(report.committed())
     print(f"{n} records are now in {files.results() / preset}; look at the difference and commit it.")
     return 0

@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from weaklib import files, progress
+from weaklib import files
 from weaklib.files import WeaklibError
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -88,13 +88,14 @@ def kernel():
     channel : Path
         The file through which `weaklib.progress` tells, from within the kernel, how far it is.
     """
-    from jupyter_client.kernelspec import KernelSpec
+    from weaklib.progress import CHANNEL
     with tempfile.TemporaryDirectory() as tmp:
         channel = Path(tmp) / "progress"
-        spec = KernelSpec(argv=[sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f",
-                                "{connection_file}"], display_name="Python 3", language="python",
-                          env={**ENVIRONMENT, progress.CHANNEL: str(channel)})
-        files.write_json(Path(tmp) / "kernels" / "python3" / "kernel.json", spec.to_dict())
+        spec = {"argv": [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}",
+                         "--log-level=CRITICAL"],  # the kernel's own log, which is no news to a reader
+                "display_name": "Python 3", "language": "python",
+                "env": {**ENVIRONMENT, CHANNEL: str(channel)}}
+        files.write_json(Path(tmp) / "kernels" / "python3" / "kernel.json", spec)
         before = os.environ.get("JUPYTER_PATH")
         os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [tmp, before]))  # the first one wins
         try:

@@ -3,10 +3,10 @@
 Conventions
 -----------
 Arguments are ``(est, ref)`` or ``(est, ref, mix)``: est ``(..., n_src, time)``, ref ``(..., n_ref, time)``, mix
-``(..., time)``; leading axes are examples. Torch tensors and arrays are accepted; all is computed in float64 and returned
-as the kind that `est` is. A source is *zero* if its RMS is at most 1e-8. What has no value (say, a mean over no sources)
-is NaN, to be left out by the caller's average and reported. NaN or infinite samples, and shapes that do not fit, raise a
-WeaklibError.
+``(..., time)``; leading axes are examples. Torch tensors and arrays are accepted; all is computed in float64 and
+returned as the kind that `est` is. A source is *zero* if its RMS is at most 1e-8. What has no value (say, a mean over
+no sources) is NaN, to be left out by the caller's average and reported. NaN or infinite samples, and shapes that do
+not fit, raise a WeaklibError.
 
 Contents
 --------
@@ -23,9 +23,9 @@ bss_eval
 
 References
 ----------
-Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019. Vincent, Gribonval and Fevotte, "Performance measurement in
-blind audio source separation", IEEE TASLP 14(4), 2006. Scheibler, "SDR - medium rare with fast computations", ICASSP 2022
-(conjugate gradients for BSS Eval). wisdom2020 Section 4; wisdom2021 Section 3.
+Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019. Vincent, Gribonval and Fevotte, "Performance measurement
+in blind audio source separation", IEEE TASLP 14(4), 2006. Scheibler, "SDR - medium rare with fast computations",
+ICASSP 2022 (conjugate gradients for BSS Eval). wisdom2020 Section 4; wisdom2021 Section 3.
 """
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ TINY = 1e-300
 def si_sdr(est, ref):
     """Return the scale-invariant SDR, wisdom2020 Eq. 4, from the cosine rho of estimate and reference.
 
-    ``10 log10((rho^2 + 1e-8) / (1 - rho^2 + 1e-8))``: in [-80, 80] dB, the same if est and ref are swapped, blind to scale
-    and sign. The mean is not removed. A zero estimate or reference gives -80.
+    ``10 log10((rho^2 + 1e-8) / (1 - rho^2 + 1e-8))``: in [-80, 80] dB, the same if est and ref are swapped, blind to
+    scale and sign. The mean is not removed. A zero estimate or reference gives -80.
 
     Parameters
     ----------
@@ -121,9 +121,9 @@ def _cosine_db(rho):
 def msi(est, ref, mix):
     """Return the multi-source SI-SNRi as wisdom2020 Section 4 defines it.
 
-    References are aligned to the estimates by the permutation with the largest total SI-SNR, and SI-SNRi is averaged over
-    the references that are not zero. (Zero references, padded or given, have -80 dB with any estimate and do not change the
-    alignment.) Meant for two sources or more: a single source is its own mixture, see `single_source`.
+    References are aligned to the estimates by the permutation with the largest total SI-SNR, and SI-SNRi is averaged
+    over the references that are not zero. (Zero references, padded or given, have -80 dB with any estimate and do not
+    change the alignment.) Meant for two sources or more: a single source is its own mixture, see `single_source`.
 
     Parameters
     ----------
@@ -148,10 +148,10 @@ def msi(est, ref, mix):
 def msi_active(est, ref, mix):
     """Return the SI-SNRi of all active pairs, the definition of the FUSS evaluator (used by wisdom2021).
 
-    The alignment is that of `msi`. A pair counts if its reference is not zero and the power of its estimate exceeds that
-    of the quietest such reference less 20 dB: estimates that are all but silent leave the average instead of spoiling it,
-    so a model that under-separates scores higher than with `msi`. The evaluator pools the pairs of all mixtures with the
-    same number of sources: take the nanmean over both axes at once, not a mean of means.
+    The alignment is that of `msi`. A pair counts if its reference is not zero and the power of its estimate exceeds
+    that of the quietest such reference less 20 dB: estimates that are all but silent leave the average instead of
+    spoiling it, so a model that under-separates scores higher than with `msi`. The evaluator pools the pairs of all
+    mixtures with the same number of sources: take the nanmean over both axes at once, not a mean of means.
 
     Parameters
     ----------
@@ -196,15 +196,15 @@ def single_source(est, ref):
     est_, ref_ = _double(est, ref)
     if ref_.ndim == est_.ndim:
         if ((~_is_zero(ref_)).sum(-1) > 1).any():
-            raise WeaklibError("single_source needs examples with one source; some have several references that are not "
-                               "zero.")
+            raise WeaklibError("single_source needs examples with one source; some have several references that are "
+                               "not zero.")
         ref_ = ref_.sum(-2)
     best = _si_sdr(est_, ref_.unsqueeze(-2)).amax(-1)
     return _like(best.where(~_is_zero(ref_), torch.nan), est)
 
 
 def trf(one_source, msi_by_count):
-    """Return the total reconstruction fidelity, wisdom2021 Section 3: sum over the number m of sources of p_m times score.
+    """Return the total reconstruction fidelity, wisdom2021 Section 3: the score for m sources times p_m, summed over m.
 
     One to four sources are equally likely, as in FUSS: ``p_m = 0.25``, which reproduces every published value.
 
@@ -277,10 +277,11 @@ def bss_eval(est, ref, *, taps=512, permute=True, return_permutation=False):
     """Return SDR, SIR and SAR of BSS Eval version 3 (``mir_eval.separation.bss_eval_sources``).
 
     The estimate is projected on the span of the delayed copies (0 to taps - 1 samples) of its reference, then of all
-    references; what the second adds is interference, what is left is artifacts. Blind to gain and to filtering by up to
-    `taps` samples, thus not comparable with `si_sdr`. Energies come from inner products found by FFTs, not from projected
-    waveforms: ratios beyond 100 dB or so are rounding noise. Where all references are empty above the same frequency the
-    projection is ill-posed, and this function and mir_eval miss the SAR of an exact solver by some 0.1 dB each.
+    references; what the second adds is interference, what is left is artifacts. Blind to gain and to filtering by up
+    to `taps` samples, thus not comparable with `si_sdr`. Energies come from inner products found by FFTs, not from
+    projected waveforms: ratios beyond 100 dB or so are rounding noise. Where all references are empty above the same
+    frequency the projection is ill-posed, and this function and mir_eval miss the SAR of an exact solver by some 0.1
+    dB each.
 
     Parameters
     ----------
@@ -302,7 +303,8 @@ def bss_eval(est, ref, *, taps=512, permute=True, return_permutation=False):
     """
     est_, ref_ = _double(est, ref)
     if est_.shape != ref_.shape or est_.ndim < 2:
-        raise WeaklibError(f"est {tuple(est_.shape)} and ref {tuple(ref_.shape)} must have one shape (..., n_src, time).")
+        raise WeaklibError(f"est {tuple(est_.shape)} and ref {tuple(ref_.shape)} must have one shape, "
+                           "(..., n_src, time).")
     if not (est_.sum() + ref_.sum()).isfinite():
         raise WeaklibError("est or ref contains NaN or infinity.")
     scores = [_bss_example(e, r, taps, permute) for e, r in zip(_examples(est_), _examples(ref_))]
@@ -381,8 +383,8 @@ def _toeplitz(lags):
 def _inverse(lags):
     """Product of the inverses of Toeplitz matrices, given by their lags (n, 2 taps - 1), with (..., n, taps).
 
-    The first column x of an inverse tells the whole of it (Gohberg and Semencul, 1972): L(x) L(x)' - L(y) L(y)' over x[0],
-    with lower triangular Toeplitz matrices L and y = (0, x[-1], ..., x[1]).
+    The first column x of an inverse tells the whole of it (Gohberg and Semencul, 1972): L(x) L(x)' - L(y) L(y)' over
+    x[0], with lower triangular Toeplitz matrices L and y = (0, x[-1], ..., x[1]).
     """
     from scipy.linalg import solve_toeplitz
     taps = (lags.shape[-1] + 1) // 2
@@ -394,7 +396,8 @@ def _inverse(lags):
     scale = torch.stack([x[:, 0], -x[:, 0]], 1)[..., None]  # (n, 2, 1)
 
     def product(r):
-        inner = torch.fft.irfft(factors.conj() * torch.fft.rfft(r, 2 * taps)[..., None, :], 2 * taps)[..., :taps] / scale
+        spectra = factors.conj() * torch.fft.rfft(r, 2 * taps)[..., None, :]
+        inner = torch.fft.irfft(spectra, 2 * taps)[..., :taps] / scale
         return torch.fft.irfft((factors * torch.fft.rfft(inner, 2 * taps)).sum(-2), 2 * taps)[..., :taps]
     return product
 
@@ -427,11 +430,13 @@ def _solve(product, inner, precondition, energy):
 
 def _double(*signals):
     """Signals as float64 tensors of at least one axis, on the device of the first."""
-    tensors = [torch.as_tensor(x) for x in signals]
+    tensors = [x if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x, np.float64, order="C"))
+               for x in signals]
     device = "cpu" if tensors[0].device.type == "mps" else tensors[0].device  # Apple's GPUs have no float64
     tensors = [x.to(device, torch.float64) for x in tensors]
     if min(x.ndim for x in tensors) < 1 or len({x.shape[-1] for x in tensors}) > 1 or tensors[0].shape[-1] < 1:
-        raise WeaklibError(f"Signals of shapes {', '.join(str(tuple(x.shape)) for x in tensors)} must have the same time.")
+        shapes = ", ".join(str(tuple(x.shape)) for x in tensors)
+        raise WeaklibError(f"Signals of shapes {shapes} must have the same time.")
     return tensors
 
 

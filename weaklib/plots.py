@@ -7,10 +7,14 @@ Contents
 --------
 stems
     Spectrograms of several tracks under each other.
+rolls
+    Piano rolls of several tracks over each other.
 listen
     Players for several tracks, with the sound inside the page.
 history, Live
     Training curves, afterwards and while they grow.
+assignments
+    What MixIT chooses from.
 bars
     A table's rows as bars.
 """
@@ -73,6 +77,31 @@ def stems(tracks: dict, sr: int, *, n_fft: int = 512, fmax: float | None = None)
         ax.title.set_fontsize(9)
     axes[-1].set_xlabel("seconds")
     figure.colorbar(image, ax=list(axes), label="dB", aspect=40)
+    return _close(figure)
+
+
+def rolls(tracks: dict, *, frame_rate: float = 32.0, lowest: int = 21):
+    """Draw piano rolls over each other, a colour for each track.
+
+    Parameters
+    ----------
+    tracks : dict of str to array, shape=(pitch, frame)
+        Title -> roll; anything above 0 sounds.
+    frame_rate : float, Hz
+    lowest : int
+        MIDI pitch of the first row.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure, (ax,) = _figure(height=2.6)
+    for (title, roll), colour in zip(tracks.items(), COLOURS):
+        pitch, frame = np.nonzero(np.asarray(roll) > 0)
+        ax.scatter(frame / frame_rate, pitch + lowest, s=4, marker="s", color=colour, label=title)
+    ax.set(xlabel="seconds", ylabel="MIDI pitch")
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8, loc="upper right")
     return _close(figure)
 
 
@@ -158,6 +187,27 @@ class Live:
             self._handle = display(figure, display_id=True)
         else:
             self._handle.update(figure)
+
+
+def assignments(owners: list, loss: list[float]):
+    """Draw the loss of each assignment of outputs to two references, lowest first.
+
+    Parameters
+    ----------
+    owners : list of tuple of int
+        Reference of each output.
+    loss : list of float, dB
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    order = np.argsort(loss)
+    figure, (ax,) = _figure(height=2.6)
+    ax.bar(range(len(order)), np.asarray(loss)[order], color=[COLOURS[1]] + [COLOURS[0]] * (len(order) - 1))
+    ax.set_xticks(range(len(order)), ["".join(str(o + 1) for o in owners[k]) for k in order], rotation=90, fontsize=8)
+    ax.set(xlabel="recording (1 or 2) that each output is given to", ylabel="loss, dB")
+    return _close(figure)
 
 
 def bars(groups: dict[str, dict[str, list[float]]], *, ylabel: str = "SI-SNRi, dB"):

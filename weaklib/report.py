@@ -11,14 +11,14 @@ committed, local
     All files that belong there, path -> text.
 write, check
     Write them; or compare them with what is there.
-publish
-    Copy this machine's records into the committed ones.
+publish, ship
+    Copy this machine's records into the committed ones, and weights into the package.
 """
 from __future__ import annotations
 
 from pathlib import Path
 
-from weaklib import files, papers, runs
+from weaklib import files, papers, runs, weights
 from weaklib import tables as tb
 from weaklib.files import WeaklibError
 
@@ -121,14 +121,40 @@ def check() -> list[str]:
 
 
 def publish(preset: str) -> int:
-    """Copy this machine's records of a preset into the committed ones; returns how many there were."""
+    """Copy this machine's records of a preset into the committed ones; returns how many there were.
+
+    The weights of each paper's row `SHIPPED`, if they are here, become the checkpoint that comes with the package.
+    """
     n = 0
     for key in papers.PAPERS:
-        for table in papers.load(key).tables_of(preset):
-            for record in (r for found in table.records(preset, "local").values() for r in found):
-                runs.publish(record, preset)
-                n += 1
+        paper = papers.load(key)
+        for table in paper.tables_of(preset):
+            for line, found in table.records(preset, "local").items():
+                for record in found:
+                    runs.publish(record, preset)
+                    n += 1
+                if found and line.row == paper.SHIPPED:
+                    ship(found[0], key)
     return n
+
+
+def ship(record: runs.Record, name: str) -> Path:
+    """Make the weights of a record the package's checkpoint `name`, in half precision.
+
+    Raises
+    ------
+    WeaklibError
+        If the weights are not on this machine, or are too large to ship.
+    """
+    if record.weights_path is None:
+        raise WeaklibError(f"The weights of {record.id} are not on this machine; train it again with --fresh.")
+    tensors, about = weights.load(record.weights_path)
+    n_bytes = sum(2 * t.numel() for t in tensors.values())
+    if n_bytes > 3_000_000:
+        raise WeaklibError(f"The weights of {record.id} take {n_bytes / 1e6:.1f} MB and a shipped checkpoint at most 3.")
+    path = Path(weights.__file__).parent / "checkpoints" / f"{name}.safetensors"
+    weights.save(path, {k: t.half() for k, t in tensors.items()}, about)
+    return path
 
 
 def _summary() -> str:

@@ -52,18 +52,14 @@ class Table:
     n_seeds: int
     caption: str
 
-    def records(self, preset: str, where: str) -> dict[str, list[runs.Record]]:
-        """Records of each line that are there; `where` is ``local`` or ``committed``. Keys as `Line.label`."""
-        found = {}
-        for line in self.lines:
-            configs = {c.id: c for c in map(line.config, range(self.n_seeds))}  # a line may not depend on the seed
-            got = [runs.find(c, preset, where) for c in configs.values()]
-            found[_label(line)] = [r for r in got if r]
-        return found
+    def configs(self, line: Line) -> list[runs.Config]:
+        """Configs that fill a line: one per seed, or one if the line draws nothing at random."""
+        return list({c.id: c for c in map(line.config, range(self.n_seeds))}.values())
 
-
-def _label(line: Line) -> str:
-    return f"{line.row} {line.corpus}"
+    def records(self, preset: str, where: str) -> dict[Line, list[runs.Record]]:
+        """Records of each line that are there; `where` is ``local`` or ``committed``."""
+        found = {line: [runs.find(c, preset, where) for c in self.configs(line)] for line in self.lines}
+        return {line: [r for r in got if r] for line, got in found.items()}
 
 
 def paper_numbers(paper: str, name: str) -> list[dict]:
@@ -72,13 +68,13 @@ def paper_numbers(paper: str, name: str) -> list[dict]:
     return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
 
 
-def tidy(table: Table, records: dict[str, list[runs.Record]]) -> list[dict]:
+def tidy(table: Table, records: dict[Line, list[runs.Record]]) -> list[dict]:
     """Return one dict per line, metric and seed, with the columns of `COLUMNS`."""
     return [
         {"paper": table.paper, "table": table.key, "row": line.row, "method": line.method, "condition": line.condition,
          "split": table.split, "corpus": line.corpus, "metric": metric, "seed": record.key["config"]["seed"],
          "value": f"{record.mean(metric):.3f}", "unit": unit, "run": record.id}
-        for line in table.lines for record in records[_label(line)]
+        for line in table.lines for record in records[line]
         for metric, unit in table.metrics.items() if metric in record.scores]
 
 

@@ -270,7 +270,7 @@ def test_silence_is_finite(search, est_level, ref_level):
 
 
 def test_zero_reference_is_measured_against_the_mixture():
-    """One output equals the only mixture, the other has 1 % of its energy: 10 log10(0.01 + 0.01) for the zero reference."""
+    """One output equals the only mixture, the other has 1 % of its energy: 10 log10(0.02) for the zero reference."""
     x = torch.tensor([1.0, 0, 0, 0])
     est = torch.stack([x, torch.tensor([0, 0.1, 0, 0])])[None]
     ref = torch.stack([x, torch.zeros(4)])[None]

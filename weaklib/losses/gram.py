@@ -37,10 +37,10 @@ def check(est, ref):
 
 @torch.no_grad()
 def gram(est, ref):
-    """Return the Gram statistics of `est` (batch, n_src, time) and `ref` (batch, n_ref, time), whatever their precision.
+    """Return the Gram statistics of `est` (batch, n_src, time) and `ref` (batch, n_ref, time), of any precision.
 
-    float64, because energies of residuals are differences of these numbers: in float32 they are off by 1e-4, in bfloat16
-    by whole decibels.
+    float64, because energies of residuals are differences of these numbers: in float32 they are off by 1e-4, in
+    bfloat16 by whole decibels.
 
     Raises
     ------
@@ -57,8 +57,8 @@ def gram(est, ref):
         block[:, :n_ref], block[:, n_ref:] = ref[..., start:start + size], est[..., start:start + size]
         total = total + block @ block.mT
     if not total.diagonal(dim1=1, dim2=2).sum().isfinite():
-        raise WeaklibError("est or ref contains NaN or infinity; check the input, or lower the learning rate if training "
-                           "has diverged.")
+        raise WeaklibError("est or ref contains NaN or infinity; check the input, or lower the learning rate if "
+                           "training has diverged.")
     return Gram(total[:, n_ref:, n_ref:], total[:, :n_ref, n_ref:], total[:, :n_ref, :n_ref])
 
 

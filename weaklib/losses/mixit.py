@@ -13,8 +13,8 @@ thin matrix product fills. For two references the second one's set is the comple
 (If the outputs add up to the mixture, both tables are equal: a binary least-squares problem. Nothing is gained by
 treating it apart.)
 
-The search only chooses. The loss is then computed from the waveforms for the chosen assignment, whose gradient is that of
-the minimum (envelope theorem); memory is linear in time and does not grow with the number of assignments.
+The search only chooses. The loss is then computed from the waveforms for the chosen assignment, whose gradient is that
+of the minimum (envelope theorem); memory is linear in time and does not grow with the number of assignments.
 
 Contents
 --------
@@ -29,20 +29,21 @@ from ..files import WeaklibError
 from .gram import check, full_precision, gram
 from .snr import ZERO_RMS, decibel_loss, threshold
 
-MAX_EXACT = 20  # outputs: 2^20 float64 energies are 8 MB per example and reference
+MAX_EXACT = 20  # outputs: 2^20 assignments take some 10 ms per example on one core, each output more doubles it
 MAX_ASSIGNMENTS = 1 << 24  # of more than two references
-CHUNK = 1 << 16  # assignments looked at together: their energies stay in the cache
+CHUNK = 1 << 16  # assignments looked at together: their energies stay in the cache, whatever the batch
 TINY = 1e-300  # keeps energies positive where rounding leaves -1e-17 of a residual that vanishes
 RIDGE = 1e-8  # of least squares, relative to the mean energy of the outputs
-FLIP_GAIN = 1e-9  # a flip must lower the sum of natural logarithms by more, so that rounding cannot make it loop
+FLIP_GAIN = 1e-9  # a flip must lower the sum of natural logarithms by more
+MAX_FLIPS = 10  # per output; about one is used, but rounding must not make two assignments alternate for ever
 
 
 def mixit(est, ref, *, search="exact", snr_max=30.0, constraints=None):
     """Return the MixIT loss and the assignment that attains it, wisdom2020 Eq. 3, wisdom2021 Eq. 1 and 3.
 
-    The minimum, for each example by itself, over all ways to give each output to one reference mixture, of the mean (the
-    papers write a sum) over the references of `thresholded_snr`. A reference that is zero is measured against the mixture
-    of mixtures with a threshold of 20 dB (see `weaklib.losses.snr`), so that it cannot dominate.
+    The minimum, for each example by itself, over all ways to give each output to one reference mixture, of the mean
+    (the papers write a sum) over the references of `thresholded_snr`. A reference that is zero is measured against the
+    mixture of mixtures with a threshold of 20 dB (see `weaklib.losses.snr`), so that it cannot dominate.
 
     Parameters
     ----------
@@ -50,9 +51,9 @@ def mixit(est, ref, *, search="exact", snr_max=30.0, constraints=None):
     ref : Tensor, shape=(batch, n_mix, time)
         Mixtures whose sum the network heard.
     search : {"exact", "lsq", "lsq+flip"}
-        ``exact`` finds the minimum (at most 20 outputs). ``lsq`` projects the least-squares mixing matrix to the nearest
-        binary one, wisdom2021 Eq. 3; it often misses when some outputs are nearly silent. ``lsq+flip`` then moves the one
-        output that lowers the loss most, until none does.
+        ``exact`` finds the minimum (at most 20 outputs). ``lsq`` projects the least-squares mixing matrix to the
+        nearest binary one, wisdom2021 Eq. 3; it often misses when some outputs are nearly silent. ``lsq+flip`` then
+        moves the one output that lowers the loss most, until none does.
     snr_max : float, dB
     constraints : array_like of int, shape=(n_allowed, n_src), optional
         The allowed assignments, each as the reference index of every output; with ``exact`` only. Enhancement with
@@ -226,16 +227,17 @@ def _flip(stats, floor, owner):
     rows = torch.arange(len(owner), device=owner.device)
     n_src = owner.shape[1]
     own = stats.est.diagonal(dim1=1, dim2=2)[:, None]  # (batch, 1, n_src)
-    while True:
+    for _ in range(MAX_FLIPS * n_src):
         a = _one_hot(owner, stats.cross.shape[1]).to(stats.est.dtype)
         pull = a @ stats.est - stats.cross  # (batch, n_mix, n_src): inner products of outputs and minus the residuals
-        energy = (stats.power + ((pull - stats.cross) * a).sum(-1) + floor)[..., None]  # (batch, n_mix, 1)
+        energy = (stats.power + ((pull - stats.cross) * a).sum(-1) + floor).clamp(min=TINY)[..., None]
         without = ((energy - 2 * pull + own).clamp(min=TINY) / energy).log().gather(1, owner[:, None])
         with_it = ((energy + 2 * pull + own).clamp(min=TINY) / energy).log()
         change = (without + with_it).masked_fill(a.bool(), 0)  # (batch, n_mix, n_src)
         gain, best = change.flatten(1).min(-1)
         moving = gain < -FLIP_GAIN
         if not moving.any():
-            return owner
+            break
         owner = owner.clone()
         owner[rows[moving], best[moving] % n_src] = best[moving] // n_src
+    return owner

@@ -12,8 +12,8 @@ def pit(est, ref, *, snr_max=30.0):
     """Return the PIT loss and the permutation that attains it, wisdom2020 Eq. 1.
 
     References are padded with zero references to the number of outputs. The loss is the mean (the paper writes a sum)
-    over these `n_src` slots of `thresholded_snr`; outputs of zero references, padded or given, are to be 20 dB below the
-    mixture (see `weaklib.losses.snr`). The permutation minimises this very loss.
+    over these `n_src` slots of `thresholded_snr`; outputs of zero references, padded or given, are to be 20 dB below
+    the mixture (see `weaklib.losses.snr`). The permutation minimises this very loss.
 
     Parameters
     ----------

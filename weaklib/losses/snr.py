@@ -11,9 +11,10 @@ decibel_loss
 
 Zero references
 ---------------
-Against a reference that is zero, SNR is undefined and the 1e-8 that keeps the logarithm finite would set the loss: 80 dB
-of dynamic range for a signal without content, so that such examples dominate a batch. `pit` and `mixit` therefore measure
-the output belonging to a zero reference against the mixture (the sum of the references) with a threshold of 20 dB,
+Against a reference that is zero, SNR is undefined and the 1e-8 that keeps the logarithm finite would set the loss: 80
+dB of dynamic range for a signal without content, so that such examples dominate a batch. `pit` and `mixit` therefore
+measure the output belonging to a zero reference against the mixture (the sum of the references) with a threshold of 20
+dB,
 
     10 log10(||est||^2 + 10^-2 ||mix||^2) - 10 log10 ||mix||^2,
 
@@ -21,8 +22,9 @@ which is -20 dB for a silent output and about 0 dB for an output as loud as the 
 
 References
 ----------
-wisdom2020, Eq. 2; the 20 dB rule and the RMS of 1e-8 are those of the FUSS baseline (Wisdom et al., "What's all the FUSS
-about free universal sound separation data?", ICASSP 2021). The last term, constant for the network, makes it readable.
+wisdom2020, Eq. 2; the 20 dB rule and the RMS of 1e-8 are those of the FUSS baseline (Wisdom et al., "What's all the
+FUSS about free universal sound separation data?", ICASSP 2021). The last term, constant for the network, makes it
+readable.
 """
 from __future__ import annotations
 
@@ -36,8 +38,8 @@ ZERO_SNR_MAX = 20.0  # dB, threshold below the mixture for the outputs of zero r
 def thresholded_snr(est, ref, *, snr_max=30.0):
     """Return the negative thresholded SNR, wisdom2020 Eq. 2.
 
-    ``10 log10(||ref - est||^2 + tau ||ref||^2) - 10 log10 ||ref||^2`` with ``tau = 10^(-snr_max / 10)``: a soft minimum of
-    ``-snr_max``, so that examples already well separated leave the gradient to the others.
+    ``10 log10(||ref - est||^2 + tau ||ref||^2) - 10 log10 ||ref||^2`` with ``tau = 10^(-snr_max / 10)``: a soft
+    minimum of ``-snr_max``, so that examples already well separated leave the gradient to the others.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from weaklib import corpora, losses, metrics, runs, tables, training
+from weaklib import corpora, losses, metrics, runs, tables, training, weights
 from weaklib.files import WeaklibError
 from weaklib.models import TDCN
 
@@ -76,7 +76,7 @@ PRESETS = {
     "smoke": Config(sizes="smoke", batch=4, net=Net("stft", 256, 128, 0.3, 16, 32, 1, 4, False),
                     plan=training.Plan(steps=30, warmup=5, validate_every=10)),
     "laptop": Config(sizes="laptop", batch=8, net=Net("stft", 512, 256, 0.3, 128, 256, 2, 7, False),
-                     plan=training.Plan(steps=2500, lr=5e-3, warmup=100, ema=0.995, validate_every=125)),
+                     plan=training.Plan(steps=1500, lr=5e-3, warmup=100, ema=0.99, validate_every=100)),
     "gpu": Config(sizes="gpu", batch=64, net=Net("stft", 256, 64, 0.3, 256, 512, 4, 8, True),
                   plan=training.Plan(steps=20_000, lr=1e-3, warmup=500, ema=0.999, validate_every=500,
                                      precision="bf16-mixed")),
@@ -92,6 +92,7 @@ HEADLINE = ("input_mixture", "dry_1or2src_matched_unsup0", "dry_1or2src_matched_
 ALL = tuple(row for domain in CORPUS for row in (
     "input_mixture" if domain == "dry" else "reverb_input_mixture",
     *(f"{domain}_{mode}_matched_unsup{share}" for mode in ("1or2src", "2src") for share in (0, 100))))
+SHIPPED = "dry_1or2src_matched_unsup100"  # the row whose separator comes with the package
 ROWS = {"smoke": HEADLINE, "laptop": HEADLINE, "full": ALL, "gpu": ALL, "paper": ALL}
 
 
@@ -236,13 +237,22 @@ def on_folder(path: str, preset: str = "laptop", seed: int = 0) -> Config:
     return replace(PRESETS[preset], label="folder", corpus=f"folder:{path}", supervised=f"folder:{path}", seed=seed)
 
 
-def run(row: str, preset: str, seed: int = 0, *, records: str = "local", device: str = "auto", fresh: bool = False,
-        show=None):
-    """Return the record of a row: committed (None if there is none), or local (trained now if there is none)."""
-    cfg = config(row, preset, seed)
-    if records == "committed":
-        return runs.find(cfg, preset, records)
+def run(cfg: Config, *, device: str = "auto", fresh: bool = False, show=None) -> runs.Record:
+    """Return the local record of a config, training it now if there is none."""
     return runs.get(cfg, partial(train, device=device, show=show), fresh=fresh)
+
+
+def separator(record: runs.Record | None = None) -> TDCN:
+    """Load the trained separator of a record, or the one that comes with the kit.
+
+    The one that comes with the kit was trained with MixIT on mixtures of one or two `talkers`. It maps mixtures
+    ``(batch, time)`` at 8 kHz to ``(batch, 4, time)``.
+    """
+    path = (record and record.weights_path) or weights.shipped("wisdom2020")
+    tensors, about = weights.load(path)
+    model = build(Net(**about["key"]["config"]["net"]))
+    model.load_state_dict({name: t.float() for name, t in tensors.items()})
+    return model.eval()
 
 
 # Tables

@@ -1,0 +1,139 @@
+"""What is installed, locked, shipped and committed agrees with itself."""
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from fnmatch import fnmatch
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import weaklib
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCK = (ROOT / "requirements.lock").read_text()
+MAX_MB = 10
+
+
+def by_name(lines) -> dict:
+    """Requirement lines -> name: range."""
+    return {canonicalize_name(r.name): r.specifier for r in map(Requirement, lines)}
+
+
+def declared() -> dict:
+    project = PROJECT["project"]
+    return by_name(project["dependencies"] + sum(project["optional-dependencies"].values(), []))
+
+
+def locked() -> dict[str, str]:
+    return {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", LOCK, re.M)}
+
+
+def test_environment_has_the_ranges_of_pyproject():
+    lines = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pip = next(x["pip"] for x in lines if isinstance(x, dict))
+    conda = by_name(x for x in lines if isinstance(x, str))
+    assert str(conda.pop("python")) == str(by_name([f"python{PROJECT['project']['requires-python']}"])["python"])
+    assert conda.pop("setuptools") == by_name(PROJECT["build-system"]["requires"])["setuptools"]
+    del conda["pip"], conda["fluidsynth"]  # conda's own, which pip does not bring
+    assert pip.pop() == "-e ."
+    assert conda | by_name(pip) == declared()
+
+
+def test_lock_satisfies_the_ranges():
+    pins = locked()
+    outside = [f"{name} {pins.get(name)}" for name, wanted in declared().items()
+               if name not in pins or not wanted.contains(pins[name])]
+    assert not outside
+
+
+def test_lock_builds_without_fetching_setuptools():
+    assert by_name(PROJECT["build-system"]["requires"])["setuptools"].contains(locked()["setuptools"])
+
+
+def test_lock_has_a_hash_for_every_package_and_no_host():
+    entries = re.split(r"\n(?=\w)", LOCK.split("make lock\n")[1].rstrip())
+    assert all(re.match(r"[\w.-]+==\S+ .*\n    --hash=sha256:[0-9a-f]{64}", entry) for entry in entries)
+    assert "://" not in LOCK and "--index" not in LOCK and "--find-links" not in LOCK
+
+
+def sources() -> list[tuple[str, str]]:
+    """(file, code) of everything that a reader runs."""
+    paths = [ROOT / "run_all.py", *ROOT.glob("weaklib/**/*.py"), *ROOT.glob("tests/**/*.py")]
+    code = [(str(path.relative_to(ROOT)), path.read_text()) for path in paths]
+    for path in ROOT.glob("notebooks/*.ipynb"):
+        cells = [cell["source"] for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+        code.append((path.name, "\n".join("".join(cell) for cell in cells)))
+    return code
+
+
+def imports(code: str) -> set[str]:
+    """Top-level names of the modules that code imports."""
+    code = re.sub(r"^\s*[%!].*", "", code, flags=re.M)  # IPython's magics
+    names = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def test_every_import_is_declared():
+    mine = sys.stdlib_module_names | {"weaklib", "run_all", "tests", "conftest"}
+    owner, known = packages_distributions(), declared()
+    undeclared = {f"{file}: {name}" for file, code in sources() for name in imports(code) - mine
+                  if not {canonicalize_name(d) for d in owner.get(name, [name])} & (known.keys() | {"ipython"})}
+    assert not undeclared
+
+
+def test_importing_weaklib_loads_nothing_heavy():
+    code = ("import sys, weaklib, weaklib.papers, weaklib.report\n"
+            "print(sorted({'torch', 'lightning_fabric', 'librosa', 'matplotlib', 'ipywidgets'} & set(sys.modules)))")
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert out.stdout == "[]\n"
+
+
+def test_package_data_is_complete():
+    patterns = {f"{package.replace('.', '/')}/{pattern}"
+                for package, globs in PROJECT["tool"]["setuptools"]["package-data"].items() for pattern in globs}
+    data = [str(path.relative_to(ROOT)) for path in ROOT.glob("weaklib/**/*")
+            if path.is_file() and path.suffix not in (".py", ".pyc")]
+    assert data
+    assert not [name for name in data if not any(fnmatch(name, pattern) for pattern in patterns)]
+
+
+def test_packages_are_complete():
+    folders = {path.parent for path in ROOT.glob("weaklib/**/*.py")}
+    assert not [str(folder) for folder in folders if not (folder / "__init__.py").exists()]
+
+
+def test_version_is_the_same_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == weaklib.__version__
+    assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "weaklib.__version__"}
+
+
+def test_nothing_large_is_tracked():
+    out = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], capture_output=True, text=True)
+    if out.returncode:
+        pytest.skip("not a git checkout")
+    large = [name for name in out.stdout.split("\0")[:-1]
+             if (ROOT / name).is_file() and (ROOT / name).stat().st_size > MAX_MB * 1e6]
+    assert not large
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_are_stripped(path):
+    nb = json.loads(path.read_text())
+    assert "widgets" not in nb["metadata"]
+    for cell in nb["cells"]:
+        assert not cell.get("outputs") and cell.get("execution_count") is None, "".join(cell["source"])[:80]
+    assert path.stat().st_size <= 200_000

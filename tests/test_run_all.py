@@ -1,0 +1,274 @@
+"""run_all.py on notebooks of a few lines: what it passes on, what it survives, what it says."""
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+
+import run_all
+from weaklib import files, headless, papers, report, runs, weights
+from weaklib.files import WeaklibError
+
+ROOT = Path(run_all.__file__).parent
+PARAMETERS = """preset = "laptop"
+seeds = None
+device = "auto"
+records = "committed"
+fresh = False
+interactive = True"""
+FAKE = ('class WeaklibError(Exception):\n    pass\n\n'
+        'raise WeaklibError("The corpus is damaged; delete it to render it again.")')
+
+
+def write(folder, name: str, *cells: str, parameters: str = PARAMETERS) -> Path:
+    """Write a notebook with a parameters cell and code cells."""
+    first = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    nb = nbformat.v4.new_notebook(cells=[first, *map(nbformat.v4.new_code_cell, cells)])
+    nbformat.write(nb, folder / f"{name}.ipynb")
+    return folder / f"{name}.ipynb"
+
+
+def printed(path) -> str:
+    """All that the cells of an executed notebook wrote."""
+    cells = nbformat.read(path, as_version=4).cells
+    return "".join(o.get("text", "") for c in cells for o in c.get("outputs", []))
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Folders of its own for what run_all.py reads and writes."""
+    monkeypatch.setenv("WEAKLIB_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(files, "results", lambda: tmp_path / "results")
+    monkeypatch.setattr(report, "local", lambda preset, seeds=None: {})
+    (tmp_path / "notebooks").mkdir()
+    return SimpleNamespace(notebooks=tmp_path / "notebooks", local=tmp_path / "results" / "local")
+
+
+@pytest.fixture(scope="module")
+def channel():
+    with headless.kernel() as path:
+        yield path
+
+
+# One notebook
+
+def test_a_notebook_gets_its_parameters_and_the_environment(tmp_path, channel):
+    source = write(tmp_path, "01_a", "import os, sys\nprint(preset, seeds, fresh, interactive)",
+                   "print(os.environ['PYTHONHASHSEED'], os.getcwd(), sys.executable)")
+    given = {"preset": "smoke", "seeds": 2, "fresh": True, "interactive": False}
+    outcome = headless.execute(source, tmp_path / "out" / "01_a.ipynb", given, channel, minutes=1)
+    assert (outcome.status, outcome.note) == ("ok", "")
+    assert printed(tmp_path / "out" / "01_a.ipynb") == f"smoke 2 True False\n0 {tmp_path} {sys.executable}\n"
+    assert printed(source) == ""  # never in place
+
+
+def test_an_unknown_parameter_is_refused_before_anything_runs(tmp_path, channel):
+    source = write(tmp_path, "01_a", f"open({str(tmp_path / 'ran')!r}, 'w')",
+                   parameters='preset: str = "laptop"\nseed = 0')
+    outcome = headless.execute(source, tmp_path / "out.ipynb", {"preset": "smoke", "seeds": 1}, channel, minutes=1)
+    assert outcome.status == "failed"
+    assert outcome.note == "01_a.ipynb has no parameter seeds; it has preset, seed."
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("text", ["not a notebook", '{"cells": []}', '{"cells": [], "metadata": {}, "nbformat": 4, '
+                                  '"nbformat_minor": 5}'])
+def test_a_file_without_parameters_is_refused(tmp_path, text):
+    (tmp_path / "01_a.ipynb").write_text(text)
+    with pytest.raises(WeaklibError, match="01_a.ipynb (is missing or no notebook|has no cell tagged parameters)"):
+        headless.parameters(tmp_path / "01_a.ipynb")
+
+
+def test_a_dead_kernel_and_an_endless_cell_are_caught(tmp_path, channel):
+    dead = write(tmp_path, "01_dead", "print('before')", "import os; os._exit(1)")
+    outcome = headless.execute(dead, tmp_path / "dead.ipynb", {}, channel, minutes=1)
+    assert (outcome.status, outcome.note) == (
+        "failed", "Its kernel died in cell 3; the usual reason is too little memory.")
+    assert printed(tmp_path / "dead.ipynb") == "before\n"  # kept as far as it came
+
+    endless = write(tmp_path, "02_endless", "import time; time.sleep(0.5)", "time.sleep(60)")
+    outcome = headless.execute(endless, tmp_path / "endless.ipynb", {}, channel, minutes=0.05)
+    assert (outcome.status, outcome.note) == ("failed", "It took longer than 0.05 minutes and was stopped in cell 3.")
+    assert outcome.minutes < 0.5
+
+
+def test_progress_is_told_while_a_cell_runs(tmp_path, channel):
+    told = io.StringIO()
+    told.isatty = lambda: True
+    source = write(tmp_path, "01_a", "import os, time\nopen(os.environ['WEAKLIB_PROGRESS'], 'w').write('training 3/9')"
+                   "\ntime.sleep(1.5)", "time.sleep(1.5)")
+    headless.execute(source, tmp_path / "out.ipynb", {}, channel, minutes=1, label="a", out=told)
+    lines = [line.strip() for line in told.getvalue().split("\r")]
+    assert any(re.fullmatch(r"a  0:0\d  cell 2  training 3/9", line) for line in lines)
+    assert any(re.fullmatch(r"a  0:0\d  cell 3", line) for line in lines)  # nothing stale
+
+
+def test_a_copy_is_free_of_dead_widgets_and_marks(tmp_path, channel):
+    source = write(tmp_path, "01_a", "import ipywidgets\nipywidgets.IntSlider()", "print('text')",
+                   "from IPython.display import HTML\nHTML('<b>kept</b>')")
+    headless.execute(source, tmp_path / "out.ipynb", {"preset": "smoke"}, channel, minutes=1)
+    text = (tmp_path / "out.ipynb").read_text()
+    assert "<b>kept</b>" in text and "text" in printed(tmp_path / "out.ipynb")
+    assert "widget" not in text.replace("import ipywidgets", "").replace("ipywidgets.IntSlider()", "")
+    assert "papermill" not in text and "IntSlider(value" not in text
+
+
+def test_a_large_copy_is_told(tmp_path, channel):
+    source = write(tmp_path, "01_a", "print('x' * 1_100_000)")
+    outcome = headless.execute(source, tmp_path / "out.ipynb", {}, channel, minutes=1)
+    assert (outcome.status, outcome.note) == ("ok", "its copy has 1.1 MB, more than 1 MB")
+
+
+# All notebooks
+
+def test_a_failing_notebook_does_not_stop_the_others(place, capsys):
+    write(place.notebooks, "00_start", "print(records, device)")
+    write(place.notebooks, "01_bad", FAKE)
+    write(place.notebooks, "02_worse", "1 / 0")
+    write(place.notebooks, "03_good", "print(preset)")
+    assert run_all.main(["--preset", "smoke", "--device", "cpu"], place.notebooks) == 1
+    table = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert [line.split()[:2] for line in table[2:6]] == [
+        ["00_start", "ok"], ["01_bad", "failed"], ["02_worse", "failed"], ["03_good", "ok"]]
+    assert table[3].endswith("The corpus is damaged; delete it to render it again.")
+    assert table[4].endswith("ZeroDivisionError in cell 3: division by zero")
+    out = place.local / "smoke" / "notebooks"
+    assert printed(out / "00_start.ipynb") == "local cpu\n" and printed(out / "03_good.ipynb") == "smoke\n"
+    assert (out / "01_bad.ipynb").exists()
+    assert set(run_all.times()) == {"smoke, 00_start, 0 runs", "smoke, 03_good, 0 runs"}
+
+
+def test_committed_uses_committed_records(place, monkeypatch):
+    write(place.notebooks, "00_start", "print(records)")
+    monkeypatch.setattr(report, "committed", lambda: {files.results() / "laptop" / "table.md": "rendered"})
+    assert run_all.main(["--committed"], place.notebooks) == 0
+    assert printed(place.local / "committed" / "00_start.ipynb") == "committed\n"
+    assert (files.results() / "laptop" / "table.md").read_text() == "rendered"
+
+
+def test_only(tmp_path):
+    for name in ("00_start", "01_wisdom2020", "02_wisdom2020_more", "10_scores"):
+        write(tmp_path, name)
+    def chosen(*only):
+        return [path.stem[:2] for path in run_all.select(tmp_path, list(only))]
+    assert chosen() == ["00", "01", "02", "10"]
+    assert chosen("10", "0") == ["00", "10"]
+    assert chosen("wisdom2020") == ["01", "02"]
+    assert chosen("10_scores") == ["10"]
+    with pytest.raises(WeaklibError, match="No notebook is called 07 or mozart; there are 00_start, 01_"):
+        chosen("00", "07", "mozart")
+
+
+@pytest.mark.parametrize("argv, sentence", [
+    (["--preset", "huge"], "Unknown preset 'huge'; choose one of smoke, laptop, full, gpu, paper."),
+    (["--seeds", "0"], "--seeds 0 trains nothing; give 1 or more."),
+    (["--device", "tpu"], "Unknown device 'tpu'; choose auto, cpu or cuda."),
+    (["--fresh", "--committed"], "--committed trains nothing and --fresh trains again; choose one of them."),
+    (["--only", "99"], "No notebook is called 99; there are 00_start."),
+])
+def test_nonsense_gets_one_sentence(place, capsys, argv, sentence):
+    write(place.notebooks, "00_start")
+    assert run_all.main(argv, place.notebooks) == 2
+    assert capsys.readouterr() == ("", sentence + "\n")
+
+
+def test_without_the_libraries_it_says_how_to_get_them(tmp_path):
+    write(tmp_path, "00_start")
+    code = (f"import pathlib, sys, run_all\nsys.modules['papermill'] = None\nhere = pathlib.Path({str(tmp_path)!r})\n"
+            "run_all.files.results = lambda: here\nraise SystemExit(run_all.main(['--dry-run', '--device', 'cpu'], here))")
+    bare = subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert bare.returncode == 2 and "`make results` installs" in bare.stderr and "Traceback" not in bare.stderr
+
+
+def test_no_notebooks(tmp_path, capsys):
+    assert run_all.main([], tmp_path) == 2
+    assert capsys.readouterr().err.startswith(f"There are no notebooks in {tmp_path}")
+
+
+def test_stopping_by_hand_ends_the_kernel_too(tmp_path):
+    pid = tmp_path / "pid"
+    write(tmp_path, "00_long", f"import os, time\nopen({str(pid)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)")
+    write(tmp_path, "01_next")
+    code = (f"import pathlib, run_all\nhere = pathlib.Path({str(tmp_path)!r})\nrun_all.files.results = lambda: here\n"
+            "raise SystemExit(run_all.main(['--preset', 'smoke'], here))")
+    child = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True, env={**os.environ, "WEAKLIB_HOME": str(tmp_path / "home")})
+    deadline = time.monotonic() + 30
+    while not (pid.exists() and pid.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=30)
+    assert child.returncode == 130 and err.startswith("\nStopped.") and "01_next" not in out
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+# Records
+
+@pytest.fixture
+def gpu_missing(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+
+
+def test_a_preset_without_its_gpu_says_so_and_the_rest_goes_on(place, capsys, gpu_missing):
+    write(place.notebooks, "00_start")
+    write(place.notebooks, "01_wisdom2020", "raise SystemExit('must not run')")
+    write(place.notebooks, "02_wisdom2020_more", "raise SystemExit('must not run')")
+    assert run_all.main(["--preset", "gpu"], place.notebooks) == 0
+    table = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert [line.split()[1] for line in table[2:5]] == ["ok", "skipped", "skipped"]
+    assert "needs a CUDA device and none is here; choose --preset laptop" in table[3]
+    assert run_all.main(["--preset", "gpu", "--only", "01"], place.notebooks) == 1  # nothing could run
+    assert run_all.main(["--preset", "gpu", "--dry-run"], place.notebooks) == 0
+
+
+def test_dry_run_counts_runs_and_takes_time_and_memory_from_committed_ones(place, capsys, monkeypatch):
+    write(place.notebooks, "01_wisdom2020")
+    twin = SimpleNamespace(provenance={"seconds": 90.0, "peak_memory_mb": 1500})
+    monkeypatch.setattr(runs, "find", lambda config, preset, where: twin if where == "committed" else None)
+    assert run_all.main(["--dry-run", "--seeds", "2"], place.notebooks) == 0
+    n = len(run_all.configs("wisdom2020", "laptop", 2))
+    assert n > len(run_all.configs("wisdom2020", "laptop", 1))
+    line = capsys.readouterr().out.splitlines()[2]
+    assert line.split()[:6] == ["01_wisdom2020", str(n), f"{1.5 * n + 1:.1f}", "min", "1.5", "GB"]
+    assert "talkers" in line
+    assert not place.local.exists()
+
+
+def test_status_tells_local_committed_interrupted_and_damaged(place, capsys):
+    line, *others = papers.load("wisdom2020").tables_of("smoke", 1)[0].lines
+    done, stopped, damaged = (other.config(0) for other in others)
+    for where, config, text in ((runs.local() / f"wisdom2020-{done.id}", done, None),
+                                (runs.local() / f"wisdom2020-{damaged.id}", damaged, "{}")):
+        record = runs.Record(config.id, config.key(), {}, [], {}, None, where)
+        where.mkdir(parents=True)
+        (where / runs.RECORD).write_text(text or json.dumps(record.content()))
+    weights.save(runs.local() / f"wisdom2020-{stopped.id}" / "checkpoint.safetensors", {}, {"step": 70})
+    assert run_all.main(["--preset", "smoke", "--status"], place.notebooks) == 0
+    rows = [re.split(r"  +", row) for row in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[-2:] for row in rows] == [["no", "no"], ["yes", "no"], ["interrupted at step 70", "no"],
+                                          ["damaged", "no"]]
+    assert rows[0][:4] == ["wisdom2020 figure2", line.row, line.corpus, "0"]
+
+
+def test_check_and_publish(place, capsys, monkeypatch):
+    monkeypatch.setattr(report, "check", lambda: ["table.md: differs."])
+    assert run_all.main(["--check"], place.notebooks) == 1
+    assert capsys.readouterr().out == "table.md: differs.\n"
+    monkeypatch.setattr(report, "check", lambda: [])
+    assert run_all.main(["--check"], place.notebooks) == 0
+    monkeypatch.setattr(report, "publish", lambda preset: 4)
+    monkeypatch.setattr(report, "committed", lambda: {})
+    assert run_all.main(["--publish", "--preset", "full"], place.notebooks) == 0
+    assert "4 records" in capsys.readouterr().out
+    monkeypatch.setattr(report, "publish", lambda preset: 0)
+    assert run_all.main(["--publish"], place.notebooks) == 2
