@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Run every notebook on this machine and write its tables: ``python run_all.py``.
 
 Trains what this machine's own store lacks, at the size that ``--preset`` names, and goes on where it was stopped. The
@@ -155,7 +154,7 @@ def obstacle(todo: list[runs.Config], preset: str, device: str) -> str:
                 corpora.load(name, "test", preset)
             except WeaklibError as e:
                 missing.append(str(e))
-    return " ".join(missing)
+    return " ".join(dict.fromkeys(missing))  # two corpora may lack the same data set
 
 
 def data(todo: list[runs.Config]) -> list[str]:
@@ -287,7 +286,7 @@ def interrupted(config: runs.Config) -> int | None:
     from weaklib import weights
     found = (runs.local() / f"{config.paper}-{config.id}").rglob("checkpoint*.safetensors")
     newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
-    return weights.load(newest)[1]["step"] if newest else None
+    return weights.load(newest)[1].get("step") if newest else None
 
 
 def check() -> int:
@@ -311,6 +310,7 @@ def publish(preset: str) -> int:
 def show(head: list[str], body: list[list[str]]) -> None:
     """Print a table in columns."""
     widths = [max(map(len, column)) for column in zip(head, *body)]
+    widths[-1] = len(head[-1])  # notes may be long
     for row in [head, ["-" * width for width in widths], *body]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
 

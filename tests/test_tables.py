@@ -73,7 +73,9 @@ def values_from(numbers):
 
 
 @pytest.mark.parametrize("claim, numbers, want", [
-    ("x01", {"dry_1or2src_matched_unsup0": [5.0], "dry_1or2src_matched_unsup100": [4.2]}, tables.HOLDS),
+    ("x01", {"dry_1or2src_matched_unsup0": [5.0], "dry_1or2src_matched_unsup100": [4.2],
+             "reverb_1or2src_matched_unsup0": [4.0], "reverb_1or2src_matched_unsup100": [4.9]}, tables.HOLDS),
+    ("x01", {"dry_1or2src_matched_unsup0": [5.0], "dry_1or2src_matched_unsup100": [4.2]}, tables.PARTLY),
     ("x01", {"dry_1or2src_matched_unsup0": [5.0], "dry_1or2src_matched_unsup100": [3.0]}, tables.FAILS),
     ("x01", {"dry_1or2src_matched_unsup0": [5.0]}, tables.UNTESTED),
     ("x01", {"dry_1or2src_matched_unsup0": [5.0], "dry_1or2src_matched_unsup100": [4.5],
@@ -84,7 +86,9 @@ def values_from(numbers):
              "reverb_2src_matched_unsup0": [4.0], "reverb_2src_matched_unsup100": [3.0]}, tables.PARTLY),
     ("x02", {"dry_2src_matched_unsup0": [1.0], "dry_2src_matched_unsup100": [3.0],
              "reverb_2src_matched_unsup0": [4.0], "reverb_2src_matched_unsup100": [1.0]}, tables.FAILS),
-    ("x06", {"dry_1or2src_matched_unsup100": [4.0, 5.0], "dry_2src_matched_unsup100": [3.0, 4.0]}, tables.HOLDS),
+    ("x06", {"dry_1or2src_matched_unsup100": [4.0, 5.0], "dry_2src_matched_unsup100": [3.0, 4.0],
+             "reverb_1or2src_matched_unsup100": [4.0], "reverb_2src_matched_unsup100": [3.0]}, tables.HOLDS),
+    ("x06", {"dry_1or2src_matched_unsup100": [4.0, 5.0], "dry_2src_matched_unsup100": [3.0, 4.0]}, tables.PARTLY),
     ("x06", {"dry_1or2src_matched_unsup100": [3.0], "dry_2src_matched_unsup100": [4.0]}, tables.FAILS),
 ])
 def test_claims(claim, numbers, want):

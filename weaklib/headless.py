@@ -65,9 +65,9 @@ def parameters(path) -> list[str]:
     """
     for cell in _read(path).cells:
         if "parameters" in cell.metadata.get("tags", []):
-            return [target.id for node in ast.parse(cell.source).body
-                    for target in getattr(node, "targets", [getattr(node, "target", None)])
-                    if isinstance(target, ast.Name)]
+            assignments = [node for node in ast.parse(cell.source).body if isinstance(node, (ast.Assign, ast.AnnAssign))]
+            return [target.id for node in assignments
+                    for target in (node.targets if isinstance(node, ast.Assign) else [node.target])]
     raise WeaklibError(f"{Path(path).name} has no cell tagged parameters; tag its first code cell.")
 
 

@@ -34,9 +34,9 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from .files import WeaklibError
-from .losses import mixit
-from .losses.snr import ZERO_RMS
+from weaklib.files import WeaklibError
+from weaklib.losses import mixit
+from weaklib.losses.snr import ZERO_RMS
 
 EPS = 1e-8  # keeps SI-SDR within +-80 dB
 NORM_FLOOR = 1e-16  # of the norm of a signal made a unit vector

@@ -88,10 +88,12 @@ def as_csv(columns: list[str], rows: Iterable[dict]) -> str:
 
 def _cell(rows: list[dict], line: Line, metric: str) -> str:
     """Mean, spread and number of seeds of a line; or why there is none."""
-    values = [float(r["value"]) for r in rows
-              if (r["row"], r["corpus"], r["metric"]) == (line.row, line.corpus, metric)]
-    if not values:
+    mine = [r for r in rows if (r["row"], r["corpus"]) == (line.row, line.corpus)]
+    if not mine:
         return "not run"
+    values = [float(r["value"]) for r in mine if r["metric"] == metric]
+    if not values:
+        return "–"  # a metric that this row does not have
     spread = f" ± {stdev(values):.1f} ({len(values)})" if len(values) > 1 else ""
     return f"{mean(values):.1f}{spread}"
 
@@ -146,9 +148,13 @@ class Claim:
     tolerance: str
 
 
-def verdict(tests: list[bool], ours: str) -> tuple[str, str]:
-    """All tests pass: holds; some: partly; none: does not hold here; there are none: not tested here."""
-    if not tests:
+def verdict(tests: list[bool | None], ours: str) -> tuple[str, str]:
+    """Judge a claim by its tests; None is one whose rows were not run.
+
+    All pass: holds. Some pass, and others fail or were not run: partly. None passes: does not hold here. None was run:
+    not tested here.
+    """
+    if set(tests) <= {None}:
         return UNTESTED, "–"
     return (HOLDS if all(tests) else PARTLY if any(tests) else FAILS), ours
 

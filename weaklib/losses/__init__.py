@@ -14,8 +14,8 @@ pit
 mixit
     Mixture invariant training: unsupervised, the outputs must add up to the reference mixtures.
 """
-from .mixit import mixit
-from .pit import pit
-from .snr import thresholded_snr
+from weaklib.losses.mixit import mixit
+from weaklib.losses.pit import pit
+from weaklib.losses.snr import thresholded_snr
 
 __all__ = ["mixit", "pit", "thresholded_snr"]

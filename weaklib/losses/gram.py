@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..files import WeaklibError
+from weaklib.files import WeaklibError
 
 BLOCK = 1 << 19  # samples of all signals together that are turned to float64 at a time: 4 MB
 

@@ -25,9 +25,9 @@ from __future__ import annotations
 
 import torch
 
-from ..files import WeaklibError
-from .gram import check, full_precision, gram
-from .snr import ZERO_RMS, decibel_loss, threshold
+from weaklib.files import WeaklibError
+from weaklib.losses.gram import check, full_precision, gram
+from weaklib.losses.snr import ZERO_RMS, decibel_loss, threshold
 
 MAX_EXACT = 20  # outputs: 2^20 assignments take some 10 ms per example on one core, each output more doubles it
 MAX_ASSIGNMENTS = 1 << 24  # of more than two references

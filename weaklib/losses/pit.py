@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import torch
 
-from ..files import WeaklibError
-from .gram import check, full_precision, gram
-from .snr import decibel_loss, threshold
+from weaklib.files import WeaklibError
+from weaklib.losses.gram import check, full_precision, gram
+from weaklib.losses.snr import decibel_loss, threshold
 
 
 def pit(est, ref, *, snr_max=30.0):
