@@ -107,8 +107,8 @@ class Folder(Corpus):
     @property
     def identity(self) -> dict:
         content = cache.digest({"sr": self.sr, "files": self._content})
-        return {**super().identity, "name": "folder", "content": content, "duration": self.duration,
-                "n_items": self.n_items}
+        return {"name": "folder", "version": self.version, "seed": self.seed, "content": content,
+                "duration": self.duration, "n_items": self.n_items}
 
     def __len__(self) -> int:
         return self.n_items
