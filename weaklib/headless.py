@@ -65,8 +65,8 @@ def parameters(path) -> list[str]:
     """
     for cell in _read(path).cells:
         if "parameters" in cell.metadata.get("tags", []):
-            assignments = [node for node in ast.parse(cell.source).body if isinstance(node, (ast.Assign, ast.AnnAssign))]
-            return [target.id for node in assignments
+            body = ast.parse(cell.source).body
+            return [target.id for node in body if isinstance(node, (ast.Assign, ast.AnnAssign))
                     for target in (node.targets if isinstance(node, ast.Assign) else [node.target])]
     raise WeaklibError(f"{Path(path).name} has no cell tagged parameters; tag its first code cell.")
 
@@ -173,6 +173,7 @@ class _Watch:
 def _papermill(source: Path, target: Path, given: dict, **hooks) -> None:
     import papermill
     papermill.execute_notebook(source, target, given, kernel_name="python3", language="python", progress_bar=False,
+                               start_timeout=180,  # s; a busy machine takes its time
                                cwd=source.parent,  # as JupyterLab does
                                **hooks)
 

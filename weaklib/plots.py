@@ -34,8 +34,8 @@ COLOURS = ("#2a6f97", "#e07a5f", "#6a994e", "#8367c7", "#bc6c25", "#577590")
 
 def _figure(n_rows: int = 1, width: float = 8.0, height: float = 1.6, **options):
     import matplotlib.pyplot as plt
-    figure, axes = plt.subplots(n_rows, 1, figsize=(width, height * n_rows), squeeze=False, layout="constrained",
-                                **options)
+    figure, axes = plt.subplots(n_rows, 1, figsize=(width, height * n_rows), dpi=75, squeeze=False,
+                                layout="constrained", **options)
     return figure, axes[:, 0]
 
 
@@ -63,15 +63,17 @@ def stems(tracks: dict, sr: int, *, n_fft: int = 512, fmax: float | None = None)
     matplotlib Figure
     """
     import torch
+    from matplotlib import colormaps
 
     from weaklib import audio
+    magma = colormaps["magma"].resampled(24)  # fewer colours make smaller files
     levels = {title: 20 * np.log10(audio.stft(torch.as_tensor(np.asarray(x, np.float32)), n_fft, n_fft // 4).abs()
                                    .numpy() + 1e-12) for title, x in tracks.items()}
     top = max(level.max() for level in levels.values())
     figure, axes = _figure(len(tracks), sharex=True)
     for ax, (title, level) in zip(axes, levels.items()):
         seconds = len(tracks[title]) / sr
-        image = ax.imshow(level, origin="lower", aspect="auto", cmap="magma", vmin=top - RANGE, vmax=top,
+        image = ax.imshow(level, origin="lower", aspect="auto", cmap=magma, vmin=top - RANGE, vmax=top,
                           extent=(0, seconds, 0, sr / 2000))
         ax.set(title=title, ylabel="kHz", ylim=(0, (fmax or sr / 2) / 1000))
         ax.title.set_fontsize(9)
