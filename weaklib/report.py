@@ -151,7 +151,8 @@ def ship(record: runs.Record, name: str) -> Path:
     tensors, about = weights.load(record.weights_path)
     n_bytes = sum(2 * t.numel() for t in tensors.values())
     if n_bytes > 3_000_000:
-        raise WeaklibError(f"The weights of {record.id} take {n_bytes / 1e6:.1f} MB and a shipped checkpoint at most 3.")
+        raise WeaklibError(f"The weights of {record.id} take {n_bytes / 1e6:.1f} MB; a shipped checkpoint takes at "
+                           "most 3.")
     path = Path(weights.__file__).parent / "checkpoints" / f"{name}.safetensors"
     weights.save(path, {k: t.half() for k, t in tensors.items()}, about)
     return path

@@ -22,7 +22,6 @@ import hashlib
 import json
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import time
@@ -241,7 +240,7 @@ def provenance(began: float) -> dict:
         "lock_sha256": files.sha256(lock) if lock and lock.exists() else None,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)), "seconds": round(time.time() - began, 1),
         "device": torch.cuda.get_device_name() if cuda else _cpu(), "threads": torch.get_num_threads(),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_memory_mb": _peak_memory(),
         "platform": f"{platform.system()} {platform.machine()}", "python": platform.python_version(),
         **{name: metadata.version(name) for name in ("torch", "numpy")},
     }
@@ -251,6 +250,13 @@ def _git(*args) -> str | None:
     root = files.checkout()
     out = root and subprocess.run(["git", "-C", root, *args], capture_output=True, text=True)
     return out.stdout.strip() if out and out.returncode == 0 else None
+
+
+def _peak_memory() -> int | None:
+    if platform.system() != "Linux":
+        return None  # Windows has no such module, and macOS counts in other units
+    import resource
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def _cpu() -> str:

@@ -21,7 +21,8 @@ def report() -> str:
 
 
 def _versions():
-    return "weaklib", True, f"{__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    return ("weaklib", True,
+            f"{__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
 
 
 def _torch():
@@ -29,7 +30,8 @@ def _torch():
     cuda = torch.cuda.is_available()
     device = torch.cuda.get_device_name() if cuda else f"no GPU (not needed), {os.cpu_count()} CPU cores"
     fine = metadata.version("torch").startswith(metadata.version("torchaudio").rsplit(".", 1)[0])
-    return "torch", fine, f"{torch.__version__}, {device}" if fine else "torch and torchaudio are no pair; install again"
+    detail = f"{torch.__version__}, {device}" if fine else "torch and torchaudio are no pair; install the locked versions"
+    return "torch", fine, detail
 
 
 def _space():

@@ -44,8 +44,8 @@ def test_takes_what_it_can_and_names_the_rest(mess, capsys):
     for path, why in [("a.wav", "copy of a copy.wav"), ("broken.wav", "cannot be read"), ("silent.wav", "silent"),
                       ("faint.wav", "nearly silent"), ("short.wav", "lasts 0.50 s")]:
         assert why in skipped[path]
-    printed = capsys.readouterr().out.splitlines()
-    assert [line for line in printed if line.startswith("Skipped broken.wav")] and len(printed) == 5 * 3
+    printed = capsys.readouterr().out.splitlines()  # once, whatever the number of splits
+    assert [line for line in printed if line.startswith("Skipped broken.wav")] and len(printed) == 5
 
 
 def test_items(mess):

@@ -31,6 +31,8 @@ QUIET = -20.0  # dB re the recording's RMS: a crop below this is not used
 FRAME = 0.1  # s: the grid on which loudness is known
 SHARES = (0.8, 0.1, 0.1)  # of train, validation and test
 
+_told: set = set()  # what was said of skipped recordings: once per process is enough
+
 #: Items per split.
 N_ITEMS = {"smoke": (64, 16, 16), "laptop": (4000, 100, 200), "full": (4000, 100, 200), "gpu": (20000, 500, 1000),
            "paper": (20000, 500, 1000)}
@@ -92,8 +94,10 @@ class Folder(Corpus):
         short = [(r.path, f"lasts {r.length / sr:.2f} s, less than an item of {self.duration:g} s")
                  for r in recordings if r.length < n]
         self.skipped = sorted(unread + [tuple(s) for s in index["skipped"]] + short)
-        for path, reason in self.skipped:
-            print(f"Skipped {path}: it {reason}.")
+        for told in ((root, *skip) for skip in self.skipped):
+            if told not in _told:
+                _told.add(told)
+                print(f"Skipped {told[1]}: it {told[2]}.")
         if not usable:
             raise WeaklibError(f"None of the {len(self.skipped)} recordings in {root} can be used, for the reasons "
                                "printed above; add some, or choose a shorter duration.")

@@ -153,7 +153,8 @@ class Mixtures:
         cfg = self.cfg
         rng = np.random.default_rng([cfg.seed, step])
         # The share is kept over steps, also where it is no whole number of examples.
-        n_unsup = math.floor((step + 1) * cfg.batch * cfg.unsupervised) - math.floor(step * cfg.batch * cfg.unsupervised)
+        until, before = (math.floor(s * cfg.batch * cfg.unsupervised) for s in (step + 1, step))
+        n_unsup = until - before
         unsup, sup = self._items(rng, self.matched, n_unsup), self._items(rng, self.supervised, cfg.batch - n_unsup)
         batch = {}
         if unsup:
@@ -200,10 +201,10 @@ def score(model, corpus) -> dict:
     dict of str to list of float, dB
         With sources, per mixture of two speakers: ``si_snr`` and ``si_snri`` of the two outputs that fit best (MSi),
         and ``ss``, the SI-SNR of the best output when the first speaker talks alone. Without sources, per mixture of
-        two neighbouring mixtures: ``momi``.
+        two recordings: ``momi``.
     """
     if "sources" not in corpus[0]:
-        mixtures = torch.stack([corpus[i]["mix"] for i in range(len(corpus) // 2 * 2)]).unflatten(0, (-1, 2))
+        mixtures = _pairs(corpus)
         mix = mixtures.sum(1)
         return {"momi": metrics.momi(separate(model, mix), mixtures, mix).tolist()}
     sources = torch.stack([corpus[i]["sources"] for i in range(len(corpus))])
@@ -214,6 +215,26 @@ def score(model, corpus) -> dict:
     gain = metrics.msi(separate(model, mix), sources, mix)
     return {"si_snri": gain.tolist(), "si_snr": (before + gain).tolist(),
             "ss": metrics.single_source(separate(model, alone), alone).tolist()}
+
+
+def _pairs(corpus):
+    """Pair each item with the next one of another recording: (pair, 2, time).
+
+    With one recording only, with the next one cut elsewhere: a mixture with itself says nothing.
+    """
+    items = [corpus[i] for i in range(len(corpus))]
+
+    def partner(i):
+        others = items[i + 1:] + items[:i]
+        of_another = (o["mix"] for o in others if o["labels"] != items[i]["labels"])
+        elsewhere = (o["mix"] for o in others if not torch.equal(o["mix"], items[i]["mix"]))
+        found = next(of_another, None)
+        return next(elsewhere, None) if found is None else found
+
+    pairs = [(item["mix"], other) for i, item in enumerate(items) if (other := partner(i)) is not None]
+    if not pairs:
+        raise WeaklibError("The test split holds one recording as short as an item; add longer recordings.")
+    return torch.stack([torch.stack(pair) for pair in pairs])
 
 
 def train(cfg: Config, folder, *, device: str = "auto", show=None):
@@ -268,8 +289,8 @@ def figure2(preset: str, seeds: int | None = None) -> tables.Table:
             f"train_sources={'1or2' if cfg.one_or_two else '2'};unsupervised_pct={100 * cfg.unsupervised:g};"
             f"supervised={'matched' if cfg.supervised == cfg.corpus else 'mismatched'};")
         domain = "anechoic" if cfg.corpus == "talkers" else "reverberant"
-        return tables.Line(row.removeprefix("reverb_") if mixture else row, method, f"{condition}domain={domain}", cfg.corpus,
-                           partial(config, row, preset))
+        key = row.removeprefix("reverb_") if mixture else row  # the corpus tells the two mixtures apart
+        return tables.Line(key, method, f"{condition}domain={domain}", cfg.corpus, partial(config, row, preset))
 
     return tables.Table("wisdom2020", "figure2", "figure2", "test",
                         {"si_snri": "dB", "si_snr": "dB", "ss": "dB"}, [line(row) for row in ROWS[preset]],
