@@ -73,8 +73,8 @@ def stems(tracks: dict, sr: int, *, n_fft: int = 512, fmax: float | None = None)
     figure, axes = _figure(len(tracks), sharex=True)
     for ax, (title, level) in zip(axes, levels.items()):
         seconds = len(tracks[title]) / sr
-        image = ax.imshow(level, origin="lower", aspect="auto", cmap=magma, vmin=top - RANGE, vmax=top, interpolation="nearest",
-                          extent=(0, seconds, 0, sr / 2000))
+        image = ax.imshow(level, origin="lower", aspect="auto", cmap=magma, vmin=top - RANGE, vmax=top,
+                          interpolation="nearest", extent=(0, seconds, 0, sr / 2000))
         ax.set(title=title, ylabel="kHz", ylim=(0, (fmax or sr / 2) / 1000))
         ax.title.set_fontsize(9)
     axes[-1].set_xlabel("seconds")
