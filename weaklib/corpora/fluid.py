@@ -14,7 +14,9 @@ instrument
 """
 from __future__ import annotations
 
+import io
 import math
+from contextlib import redirect_stdout
 from ctypes import c_int, c_void_p
 from functools import cache
 from importlib import resources
@@ -36,7 +38,8 @@ DRUM_CHANNEL, DRUM_BANK = 9, 128
 def _fluidsynth():
     """Return the module `fluidsynth` and its function to draw float samples."""
     try:
-        import fluidsynth
+        with redirect_stdout(io.StringIO()):  # where CI is set, pyfluidsynth prints the library that it found
+            import fluidsynth
     except ImportError as e:
         raise WeaklibError("FluidSynth 2 is missing; install it with 'apt-get install libfluidsynth3', 'brew install "
                            "fluid-synth' or 'conda install -c conda-forge fluidsynth'.") from e
