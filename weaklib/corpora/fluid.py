@@ -22,10 +22,12 @@ from functools import cache
 from importlib import resources
 
 import numpy as np
-import pretty_midi
 
 from weaklib.audio import resample
 from weaklib.files import WeaklibError
+
+with redirect_stdout(io.StringIO()):  # it imports pyfluidsynth, which prints what it found where CI is set
+    import pretty_midi
 
 SR = 44100  # Hz, the rate FluidSynth runs at: its control blocks are then short, and nothing aliases below 16 kHz
 BLOCK = 64  # samples; FluidSynth takes up events at the start of a block only
@@ -38,8 +40,7 @@ DRUM_CHANNEL, DRUM_BANK = 9, 128
 def _fluidsynth():
     """Return the module `fluidsynth` and its function to draw float samples."""
     try:
-        with redirect_stdout(io.StringIO()):  # where CI is set, pyfluidsynth prints the library that it found
-            import fluidsynth
+        import fluidsynth
     except ImportError as e:
         raise WeaklibError("FluidSynth 2 is missing; install it with 'apt-get install libfluidsynth3', 'brew install "
                            "fluid-synth' or 'conda install -c conda-forge fluidsynth'.") from e

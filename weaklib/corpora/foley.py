@@ -17,12 +17,12 @@ EVENTS
 from __future__ import annotations
 
 import numpy as np
-import pretty_midi
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import butter, fftconvolve, sosfilt
 
 from weaklib.corpora import fluid
 from weaklib.corpora.composer import SCALES
+from weaklib.corpora.fluid import pretty_midi
 
 SR = 16000  # Hz
 
