@@ -37,6 +37,7 @@ class Line:
     condition: str
     corpus: str                                  # what is really heard
     config: Callable[[int], runs.Config]
+    on: str = ""                                 # which of a record's evaluations, where one run fills several lines
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Table:
     paper: str
     name: str
     key: str                                     # the paper's own name for it, as in that file
-    split: str
+    splits: tuple[str, ...]                      # as the paper has them; the first is the one shown first
     metrics: dict[str, str]                      # metric -> unit; the first is the one shown first
     lines: list[Line]
     n_seeds: int
@@ -55,6 +56,10 @@ class Table:
     def configs(self, line: Line) -> list[runs.Config]:
         """Configs that fill a line: one per seed, or one if the line draws nothing at random."""
         return list({c.id: c for c in map(line.config, range(self.n_seeds))}.values())
+
+    def score(self, line: Line, metric: str, split: str) -> str:
+        """Name of the score in a record that fills a cell: ``[on/]metric[/split]``; "test" is the split as a whole."""
+        return "/".join(part for part in (line.on, metric, "" if split == "test" else split) if part)
 
     def records(self, preset: str, where: str) -> dict[Line, list[runs.Record]]:
         """Records of each line that are there; `where` is ``local`` or ``committed``."""
@@ -69,13 +74,13 @@ def paper_numbers(paper: str, name: str) -> list[dict]:
 
 
 def tidy(table: Table, records: dict[Line, list[runs.Record]]) -> list[dict]:
-    """Return one dict per line, metric and seed, with the columns of `COLUMNS`."""
+    """Return one dict per line, seed, split and metric, with the columns of `COLUMNS`."""
     return [
         {"paper": table.paper, "table": table.key, "row": line.row, "method": line.method, "condition": line.condition,
-         "split": table.split, "corpus": line.corpus, "metric": metric, "seed": record.key["config"]["seed"],
-         "value": f"{record.mean(metric):.3f}", "unit": unit, "run": record.id}
-        for line in table.lines for record in records[line]
-        for metric, unit in table.metrics.items() if metric in record.scores]
+         "split": split, "corpus": line.corpus, "metric": metric, "seed": record.key["config"]["seed"],
+         "value": f"{record.mean(score):.3f}", "unit": unit, "run": record.id}
+        for line in table.lines for record in records[line] for split in table.splits
+        for metric, unit in table.metrics.items() if (score := table.score(line, metric, split)) in record.scores]
 
 
 def as_csv(columns: list[str], rows: Iterable[dict]) -> str:
@@ -86,20 +91,26 @@ def as_csv(columns: list[str], rows: Iterable[dict]) -> str:
     return out.getvalue()
 
 
-def _cell(rows: list[dict], line: Line, metric: str) -> str:
-    """Mean, spread and number of seeds of a line; or why there is none."""
+def _digits(unit: str) -> int:
+    return 1 if unit == "dB" else 2
+
+
+def _cell(rows: list[dict], line: Line, metric: str, split: str, wanted: int) -> str:
+    """Mean of a line, with spread and number of seeds where several are wanted; or why there is none."""
     mine = [r for r in rows if (r["row"], r["corpus"]) == (line.row, line.corpus)]
     if not mine:
         return "not run"
-    values = [float(r["value"]) for r in mine if r["metric"] == metric]
-    if not values:
+    mine = [r for r in mine if (r["metric"], r["split"]) == (metric, split)]
+    if not mine:
         return "–"  # a metric that this row does not have
-    spread = f" ± {stdev(values):.1f} ({len(values)})" if len(values) > 1 else ""
-    return f"{mean(values):.1f}{spread}"
+    values, digits = [float(r["value"]) for r in mine], _digits(mine[0]["unit"])
+    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    count = f" ({len(values)})" if max(wanted, len(values)) > 1 else ""
+    return f"{mean(values):.{digits}f}{spread}{count}"
 
 
 def markdown(table: Table, columns: dict[str, list[dict]], paper: list[dict] | None = None) -> str:
-    """Render a table.
+    """Render a table: the first metric and split beside the paper's, the others with the paper's in brackets.
 
     Parameters
     ----------
@@ -109,21 +120,32 @@ def markdown(table: Table, columns: dict[str, list[dict]], paper: list[dict] | N
     paper : list of dict, optional
         Numbers of the paper; those that come with the kit by default.
     """
-    printed = {(p["row"], p["split"], p["metric"]): p["value"]
+    printed = {(p["row"], p["metric"], p["split"]): p["value"]
                for p in (paper_numbers(table.paper, table.name) if paper is None else paper)}
-    metric, *others = table.metrics
-    head = ["Row", "Method", "Condition", "Corpus", f"{metric}, {table.metrics[metric]}: Paper", *columns, "Difference",
-            *(f"{m}, {table.metrics[m]}" for m in others)]
+    cells = [(metric, split) for metric in table.metrics for split in table.splits]
+    (metric, split), *others = cells
+    shown = [*columns.values()][-1]
+
+    def name(metric, split):
+        return f"{metric}, {split}" if len(table.splits) > 1 else metric
+
+    def other(line, metric, split):
+        theirs = printed.get((line.row, metric, split))
+        return _cell(shown, line, metric, split, len(table.configs(line))) + (f" [{theirs}]" if theirs else "")
+
+    head = ["Row", "Method", "Condition", "Corpus", f"{name(metric, split)}, {table.metrics[metric]}: Paper", *columns,
+            "Difference", *(f"{name(m, s)}, {table.metrics[m]}" for m, s in others)]
     body = []
-    last = list(columns.values())[-1]
     for line in table.lines:
-        theirs = next((v for (row, _, m), v in printed.items() if row == line.row and m == metric), None)
-        cells = [_cell(rows, line, metric) for rows in columns.values()]
-        ours = cells[-1].split(" ")[0]
-        difference = f"{float(ours) - float(theirs):+.1f}" if theirs and cells[-1] != "not run" else "–"
+        theirs = printed.get((line.row, metric, split))
+        ours = [_cell(rows, line, metric, split, len(table.configs(line))) for rows in columns.values()]
+        number = ours[-1].split(" ")[0]
+        difference = (f"{float(number) - float(theirs):+.{_digits(table.metrics[metric])}f}"
+                      if theirs and number[-1].isdigit() else "–")
         body.append([f"`{line.row}`", line.method, line.condition.replace(";", "; "), f"`{line.corpus}`", theirs or "–",
-                     *cells, difference, *(_cell(last, line, m) for m in others)])
-    return f"{grid(head, body)}\n\n{table.caption}\n"
+                     *ours, difference, *(other(line, m, s) for m, s in others)])
+    note = " In brackets: the paper." if any((line.row, m, s) in printed for line in table.lines for m, s in others) else ""
+    return f"{grid(head, body)}\n\n{table.caption}{note}\n"
 
 
 def grid(head: list[str], body: list[list[str]]) -> str:
@@ -141,7 +163,7 @@ def spread_note(n_seeds: int) -> str:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim's test: ``test(values)`` -> (verdict, our numbers), with ``values(row, metric)`` -> per-seed means."""
+    """A claim's test: ``test(values)`` -> (verdict, our numbers), with ``values(row, metric[, split])`` -> per seed."""
 
     test: Callable
     paper_value: str
@@ -169,8 +191,8 @@ def ledger(paper: str, preset: str, claims: dict[str, Claim], rows: list[dict]) 
     def judge(claim_id):
         used = set()
 
-        def values(row, metric):
-            hits = [r for r in rows if (r["row"], r["metric"]) == (row, metric)]
+        def values(row, metric, split="test"):
+            hits = [r for r in rows if (r["row"], r["metric"], r["split"]) == (row, metric, split)]
             used.update(r["run"] for r in hits)
             return [float(r["value"]) for r in hits]
 

@@ -292,7 +292,7 @@ def figure2(preset: str, seeds: int | None = None) -> tables.Table:
         key = row.removeprefix("reverb_") if mixture else row  # the corpus tells the two mixtures apart
         return tables.Line(key, method, f"{condition}domain={domain}", cfg.corpus, partial(config, row, preset))
 
-    return tables.Table("wisdom2020", "figure2", "figure2", "test",
+    return tables.Table("wisdom2020", "figure2", "figure2", ("test",),
                         {"si_snri": "dB", "si_snr": "dB", "ss": "dB"}, [line(row) for row in ROWS[preset]],
                         n_seeds=seeds or SEEDS[preset], caption=CAPTION)
 
