@@ -9,7 +9,7 @@ Contents
 corpus
     What `weaklib.corpora.load` calls.
 Scored
-    Songs with stems and scores, cut into clips: what readers of scored data sets share with `band`.
+    Songs with stems and scores, cut into clips: what `band` and `slakh` share.
 Band
     A split of `band`.
 piano_roll
@@ -60,8 +60,8 @@ def corpus(name: str, split: str, preset: str, duration: float = 4.0, hop_length
         If `preset` is "paper", an option makes no sense, or FluidSynth is missing.
     """
     if preset == "paper":
-        raise files.WeaklibError("The preset 'paper' takes Slakh2100 itself, whose reader comes with hung2021; "
-                                 "use preset='gpu', the largest that is rendered here.")
+        raise files.WeaklibError("The preset 'paper' of hung2021 takes Slakh2100 itself: load the corpus 'slakh', or "
+                                 "'band' with preset='gpu', the largest that is rendered here.")
     if not 0 < duration <= SONG or hop_length < 1:
         raise files.WeaklibError(f"duration={duration} and hop_length={hop_length} make no clips; choose up to "
                                  f"{SONG:.0f} s and at least 1 sample.")
