@@ -6,6 +6,8 @@ WeaklibError
     Every error that a reader can mend: one sentence that says what to do.
 home, results
     The two folders weaklib writes to.
+data
+    The folder it reads data sets from.
 write_bytes, write_json, read_json, sha256, lock
     Atomic writing, checked reading, and one builder at a time.
 """
@@ -46,6 +48,11 @@ def home() -> Path:
 def results() -> Path:
     """Folder of the committed results, ``results/`` of the checkout (or of the current folder)."""
     return (checkout() or Path.cwd()) / "results"
+
+
+def data() -> Path | None:
+    """Folder of the data sets that you have downloaded, ``WEAKLIB_DATA``, or None if that is not set."""
+    return Path(os.environ["WEAKLIB_DATA"]).expanduser() if os.environ.get("WEAKLIB_DATA") else None
 
 
 def sha256(path) -> str:

@@ -1,4 +1,4 @@
-"""Corpora: sound that the kit renders itself, or reads from a folder, behind one interface.
+"""Corpora: sound that the kit renders itself, or reads from a folder or a data set, behind one interface.
 
 An item is a dict of float32 tensors: ``mix (time,)``, ``sources (source, time)`` with ``sources.sum(0) == mix``
 exactly, ``labels`` (what each source is), and where a corpus has them ``roll (source, pitch, frame)``, ``notes``
@@ -16,14 +16,15 @@ from weaklib.files import WeaklibError
 SPLITS = ("train", "validation", "test")
 PRESETS = ("smoke", "laptop", "full", "gpu", "paper")
 
-#: Corpus name -> the module that renders it, with ``corpus(name, split, preset, **options) -> Corpus``.
+#: Corpus name -> the module that renders or reads it, with ``corpus(name, split, preset, **options) -> Corpus``.
 MODULES = {
     "talkers": "talkers", "talkers_reverb": "talkers",
     "sounds": "sounds", "sounds_reverb": "sounds",
     "band": "band",
+    "slakh": "slakh", "babyslakh": "slakh",
 }
 #: Module -> version, raised by hand when the sound changes: part of the key of every run.
-VERSIONS = {"talkers": 1, "sounds": 1, "band": 1, "folder": 1}
+VERSIONS = {"talkers": 1, "sounds": 1, "band": 1, "slakh": 1, "folder": 1}
 
 
 class Corpus(Dataset):

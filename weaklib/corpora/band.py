@@ -8,12 +8,16 @@ Contents
 --------
 corpus
     What `weaklib.corpora.load` calls.
+Scored
+    Songs with stems and scores, cut into clips: what `band` and `slakh` share.
 Band
-    A split, item by item.
+    A split of `band`.
 piano_roll
     Notes as a roll.
 """
 from __future__ import annotations
+
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -56,60 +60,59 @@ def corpus(name: str, split: str, preset: str, duration: float = 4.0, hop_length
         If `preset` is "paper", an option makes no sense, or FluidSynth is missing.
     """
     if preset == "paper":
-        raise files.WeaklibError("The preset 'paper' takes Slakh2100 itself, whose reader comes with hung2021; "
-                                 "use preset='gpu', the largest that is rendered here.")
+        raise files.WeaklibError("The preset 'paper' of hung2021 takes Slakh2100 itself: load the corpus 'slakh', or "
+                                 "'band' with preset='gpu', the largest that is rendered here.")
     if not 0 < duration <= SONG or hop_length < 1:
         raise files.WeaklibError(f"duration={duration} and hop_length={hop_length} make no clips; choose up to "
                                  f"{SONG:.0f} s and at least 1 sample.")
     return Band(name, split, preset, duration, hop_length)
 
 
-class Band(Corpus):
-    """A split of `band`: every song cut into clips, one after the other.
+class Scored(Corpus):
+    """Songs of piano, guitar and bass with their scores: every song cut into clips, one after the other.
 
     An item has ``mix (time,)``, ``sources (3, time)``, ``labels`` ("piano", "guitar", "bass"), ``roll (3, 88,
     frame)`` (see `piano_roll`) and ``notes``, a list with a tensor (n, 4) per source: onset (s), offset (s), MIDI
     pitch, velocity of the notes that sound in the clip, cut to it, in seconds from its start.
 
+    A subclass sets `songs`, `notes` and `lengths`, and has ``_samples(song, start)``, which returns int16 ``sources``.
+
     Attributes
     ----------
     songs : list of dict
-        Key, tempo and General MIDI programs of every song.
+    notes : list of list of array, shape=(n, 4)
+        By song and source, as above, in seconds from the start of the song.
+    lengths : list of int, samples
+        Of the songs. What is left of a song after its last whole clip is only reached through `clip`.
     """
 
     def __init__(self, name, split, preset, duration, hop_length):
         super().__init__(name, split, preset, SR)
         self.n_samples, self.hop_length = round(duration * SR), hop_length
-        n_songs = SIZES[preset][split]
-        key = {"corpus": name, "version": self.version, "seed": self.seed, "split": split, "songs": n_songs}
-        folder = cache.folder(key, lambda path: _build(path, self.seed, split, n_songs),
-                              n_bytes=2 * n_songs * len(INSTRUMENTS) * round(SONG * SR))
-        self.songs = files.read_json(folder / "songs.json")
-        self.stems = np.load(folder / "stems.npy", mmap_mode="r")  # (song, source, time)
-        notes = np.load(folder / "notes.npy")
-        songs = np.split(notes[:, 1:], np.searchsorted(notes[:, 0], np.arange(1, n_songs)))
-        self.notes = [[song[song[:, 0] == source, 1:] for source in range(len(INSTRUMENTS))] for song in songs]
 
     @property
     def identity(self) -> dict:
         return super().identity | {"duration": self.n_samples / SR, "hop_length": self.hop_length}
 
     def __len__(self) -> int:
-        return len(self.stems) * self._clips
+        return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> dict:
         if not -len(self) <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
-        song, clip = divmod(index % len(self), self._clips)
+        index %= len(self)
+        song = int(np.searchsorted(self._ends, index, side="right"))
+        clip = index - (int(self._ends[song - 1]) if song else 0)
         return self.clip(song, clip * self.n_samples)
 
-    @property
-    def _clips(self):
-        return self.stems.shape[-1] // self.n_samples
+    @cached_property
+    def _ends(self):
+        """Number of clips up to and with each song."""
+        return np.cumsum([length // self.n_samples for length in self.lengths])
 
     def clip(self, song: int, start: int) -> dict:
         """Return the item that starts `start` samples into a song, which need not be on the grid of the clips."""
-        sources = torch.from_numpy(self.stems[song, :, start:start + self.n_samples] / np.float32(32768))
+        sources = torch.from_numpy(self._samples(song, start) / np.float32(32768))
         notes = [_cut(source, start / SR, self.n_samples / SR) for source in self.notes[song]]
         n_frames = -(-self.n_samples // self.hop_length) + 1
         return {"mix": sources.sum(0),  # exact in any order: 16-bit values leave float32 bits to spare
@@ -117,6 +120,37 @@ class Band(Corpus):
                 "labels": list(INSTRUMENTS),
                 "roll": torch.from_numpy(np.stack([piano_roll(n, n_frames, SR / self.hop_length) for n in notes])),
                 "notes": [torch.from_numpy(n.astype(np.float32)) for n in notes]}
+
+
+class Band(Scored):
+    """A split of `band`; its items are those of `Scored`.
+
+    Attributes
+    ----------
+    songs : list of dict
+        Key, tempo and General MIDI programs of every song.
+    stems : array, shape=(song, 3, time), int16
+    """
+
+    def __init__(self, name, split, preset, duration, hop_length):
+        super().__init__(name, split, preset, duration, hop_length)
+        n_songs = SIZES[preset][split]
+        key = {"corpus": name, "version": self.version, "seed": self.seed, "split": split, "songs": n_songs}
+        folder = cache.folder(key, lambda path: _build(path, self.seed, split, n_songs),
+                              n_bytes=2 * n_songs * len(INSTRUMENTS) * round(SONG * SR))
+        self.songs = files.read_json(folder / "songs.json")
+        self.stems = np.load(folder / "stems.npy", mmap_mode="r")
+        self.notes = by_song(np.load(folder / "notes.npy"), n_songs)
+        self.lengths = [self.stems.shape[-1]] * n_songs
+
+    def _samples(self, song, start):
+        return self.stems[song, :, start:start + self.n_samples]
+
+
+def by_song(notes, n_songs: int) -> list[list[np.ndarray]]:
+    """Part notes (n, 6), sorted by song, with song and source in the first two columns: a list of lists of (n, 4)."""
+    songs = np.split(notes[:, 1:], np.searchsorted(notes[:, 0], np.arange(1, n_songs)))
+    return [[song[song[:, 0] == source, 1:] for source in range(len(INSTRUMENTS))] for song in songs]
 
 
 def piano_roll(notes, n_frames: int, frame_rate: float) -> np.ndarray:

@@ -1,0 +1,308 @@
+"""The corpora ``slakh`` and ``babyslakh``: piano, guitar and bass of Slakh2100, with their scores.
+
+`slakh` is Slakh2100-split2 as hung2021 uses it, `babyslakh` its first 20 tracks. They are read from a download below
+``WEAKLIB_DATA``, made mono at 16 kHz, and stored for a split as ``TrackNNNNN.npy`` int16 (class that plays, time),
+``notes.npy`` float64 (note, 8) of song, source, onset, offset, pitch, velocity, offset under the pedal, semitones by
+which it sounds below its pitch, and ``index.json``. The options about scores choose among what is stored.
+
+Contents
+--------
+corpus
+    What `weaklib.corpora.load` calls.
+Slakh
+    A split, item by item.
+split_of
+    The split of a track.
+"""
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from weaklib import audio, files
+from weaklib.corpora import SPLITS, cache
+from weaklib.corpora.band import INSTRUMENTS, LOWEST, PITCHES, SR, Scored, by_song
+from weaklib.corpora.fluid import pretty_midi
+from weaklib.files import WeaklibError
+from weaklib.progress import track as progress
+
+#: Corpus -> its folder as unpacked, how that may begin, and the archive.
+DOWNLOADS = {
+    "slakh": ("slakh2100_flac_redux", "slakh2100",
+              "slakh2100_flac_redux.tar.gz (about 105 GB) from record 4599666 of zenodo.org"),
+    "babyslakh": ("babyslakh_16k", "babyslakh", "babyslakh_16k.tar.gz from record 4603870 of zenodo.org")}
+N_TRACKS = {"slakh": 2100, "babyslakh": 20}
+FACTS = json.loads(resources.files("weaklib.corpora").joinpath("slakh.json").read_text(encoding="utf-8"))
+MOVED = {number: split for split, numbers in FACTS["moved"].items() for number in numbers}
+#: BabySlakh has no splits. Ours keep its one test track of split2, number 3, in test; the others are train.
+BABY = {3: "test", 19: "test", 20: "test", 16: "validation", 17: "validation", 18: "validation"}
+
+PROGRAMS = {"piano": (0, 1, 3, 6), "guitar": (29, 30), "bass": (33, 34, 35, 36, 37)}  # General MIDI, 0-based
+#: Patches of Slakh's class Acoustic Piano. Program 0 alone will not do: electric pianos carry it, too.
+PIANOS = ("ragtime_piano the_giant_hard_and_tough the_giant_modern_studio the_giant_vibrant alicias_keys the_grandeur "
+          "the_gentleman grand_piano upright_piano harpsichord concert_grand august_foerster_grand").split()
+SLAP = "scarbee_jay_bass_slap_both"  # the one bass that sounds as its score says; the others sound an octave lower
+PEDAL, DOWN = 64, 64  # the controller of the sustain pedal, and from which value on it is down
+TRACK_BYTES = 145 * 3600 // 2100 * SR * 2 * 2  # roughly, in the store: a track of mean length with two of the classes
+
+
+def corpus(name: str, split: str, preset: str, duration: float = 4.0, hop_length: int = 500, min_sources: int = 1,
+           bass_octave: bool = True, pedal: bool = False) -> Slakh:
+    """Load a split of `slakh` or `babyslakh`, reading the download on first use.
+
+    Parameters
+    ----------
+    name : {"slakh", "babyslakh"}
+    split : str
+        See `weaklib.corpora.load`.
+    preset : str
+        Whichever: each means all tracks.
+    duration : float, s
+        Of an item.
+    hop_length : int, samples
+        Of the rolls; hung2021 has 500, which is 32 frames per second.
+    min_sources : {1, 2, 3}
+        How many of the three classes a track must have.
+    bass_octave : bool
+        Whether to write the bass where it sounds, 12 semitones below its score.
+    pedal : bool
+        Whether notes go on while the sustain pedal is down.
+
+    Raises
+    ------
+    WeaklibError
+        If the download is not there, or an option makes no sense or leaves nothing.
+    """
+    if round(duration * SR) < 1 or hop_length < 1 or min_sources not in (1, 2, 3):
+        raise WeaklibError(f"duration={duration}, hop_length={hop_length} and min_sources={min_sources} make no clips; "
+                           "choose more than 0 s, at least 1 sample, and 1 to 3 sources.")
+    return Slakh(name, split, preset, duration, hop_length, min_sources, bool(bass_octave), bool(pedal))
+
+
+class Slakh(Scored):
+    """A split of `slakh` or `babyslakh`; its items are those of `Scored`.
+
+    The stems of a class are summed, and the mixture is the sum of the three classes, not the download's own. Notes
+    beyond the 88 keys of a piano are dropped.
+
+    Attributes
+    ----------
+    songs : list of dict
+        ``track``, ``stems`` (names by class; a class that does not play has no entry) and ``samples`` of every song.
+    left_out : list of (str, str, str)
+        Track, stem and reason, of the stems of the three classes that cannot be used. The rest of their track can.
+    missing : list of str
+        Tracks of the split that the download lacks.
+    """
+
+    def __init__(self, name, split, preset, duration, hop_length, min_sources, bass_octave, pedal):
+        super().__init__(name, split, preset, duration, hop_length)
+        self.options = {"min_sources": min_sources, "bass_octave": bass_octave, "pedal": pedal}
+        root = _root(name)
+        wanted = [number for number in range(1, N_TRACKS[name] + 1) if split_of(name, number) == split]
+        found = _tracks(root)
+        tracks = {number: found[number] for number in wanted if number in found}
+        self.missing = [f"Track{number:05}" for number in wanted if number not in tracks]
+        if not tracks:
+            raise WeaklibError(f"{root} has no track of the {split} split; unpack {DOWNLOADS[name][2]} again, whole.")
+        key = {"corpus": name, "version": self.version, "split": split, "files": _fingerprint(tracks)}
+        self._store = cache.folder(key, lambda path: _build(path, name, split, list(tracks.values()), len(wanted)),
+                                   n_bytes=len(tracks) * TRACK_BYTES)
+        index = files.read_json(self._store / "index.json")
+        self.left_out = [tuple(entry) for entry in index["left_out"]]
+        notes = by_song(_chosen(np.load(self._store / "notes.npy"), bass_octave, pedal), len(index["songs"]))
+        kept = [i for i, song in enumerate(index["songs"]) if len(song["stems"]) >= min_sources]
+        self.songs, self.notes = [index["songs"][i] for i in kept], [notes[i] for i in kept]
+        self.lengths = [song["samples"] for song in self.songs]
+        if not self.songs or not len(self):
+            raise WeaklibError(f"No track of the {split} split in {root} has {min_sources} of {', '.join(INSTRUMENTS)} "
+                               f"and lasts {duration:g} s; choose a smaller min_sources or duration.")
+
+    @property
+    def identity(self) -> dict:
+        return super().identity | self.options
+
+    def _samples(self, song, start):
+        # Opened anew each time: as many open maps as tracks may be more than the system allows.
+        stored = np.load(self._store / f"{self.songs[song]['track']}.npy", mmap_mode="r")[:, start:][:, :self.n_samples]
+        sources = np.zeros((len(INSTRUMENTS), stored.shape[1]), dtype=np.int16)
+        sources[[INSTRUMENTS.index(instrument) for instrument in self.songs[song]["stems"]]] = stored
+        return sources
+
+
+def split_of(name: str, number: int) -> str:
+    """Name the split of a track, wherever the download keeps it: that of split2, or, for `babyslakh`, of `BABY`."""
+    if name == "babyslakh":
+        return BABY.get(number, "train")
+    return MOVED.get(number) or SPLITS[(number > 1500) + (number > 1875)]
+
+
+def _root(name: str) -> Path:
+    """Find the folder of the download."""
+    folder, prefix, archive = DOWNLOADS[name]
+    data = files.data()
+    inside = data.iterdir() if data and data.is_dir() else []
+    found = [path for path in inside if path.name.lower().startswith(prefix) and path.is_dir()]
+    if not found:
+        where = f"{data} has no folder {folder}" if data else "WEAKLIB_DATA is not set"
+        raise WeaklibError(f"{where}: download {archive}, unpack it into a folder, and set WEAKLIB_DATA to that "
+                           "folder.")
+    return min(found, key=lambda path: (path.name != folder, path.name))
+
+
+def _tracks(root: Path) -> dict[int, Path]:
+    """Find the folders of tracks, by number, in whichever of the layouts: train, validation, test, omitted or none."""
+    found = sorted(path.parent for pattern in ("*", "*/*") for path in root.glob(f"{pattern}/metadata.yaml"))
+    return {int(path.name[5:]): path for path in found if re.fullmatch(r"Track\d{5}", path.name)}
+
+
+def _fingerprint(tracks: dict[int, Path]) -> str:
+    """Digest names and sizes of all files that may be read."""
+    return cache.digest({f"{number}/{path.relative_to(folder).as_posix()}": path.stat().st_size
+                         for number, folder in tracks.items() for pattern in ("metadata.yaml", "MIDI/S*", "stems/S*")
+                         for path in folder.glob(pattern)})
+
+
+def _chosen(notes, bass_octave, pedal):
+    """Turn the stored notes (n, 8) into (n, 6), sorted as they were, as the options have them."""
+    if pedal:
+        notes[:, 3] = notes[:, 6]
+    if bass_octave:
+        notes[:, 4] -= notes[:, 7]
+    return notes[(notes[:, 4] >= LOWEST) & (notes[:, 4] < LOWEST + PITCHES), :6]
+
+
+class _LeftOut(Exception):
+    """Why a stem cannot be used, in a few words."""
+
+
+def _build(path: Path, name: str, split: str, folders: list[Path], n_tracks: int) -> None:
+    """Read the tracks of a split into the folder `path`, and tell what was left out."""
+    songs, notes, left_out = [], [np.zeros((0, 8))], []
+    for folder in progress(folders, f"{name}, {split}"):
+        stems, sources, score, lost = _read(folder)
+        left_out += [(folder.name, stem, reason) for stem, reason in lost]
+        if stems:
+            np.save(path / f"{folder.name}.npy", sources)
+            notes.append(np.insert(score, 0, len(songs), axis=1))
+            songs.append({"track": folder.name, "stems": stems, "samples": sources.shape[1]})
+    np.save(path / "notes.npy", np.concatenate(notes))
+    files.write_json(path / "index.json", {"songs": songs, "left_out": left_out})
+    reasons = Counter(reason.split(" (")[0] for _, _, reason in left_out)
+    counted = ", ".join(f"{n} with {reason}" for reason, n in sorted(reasons.items()))
+    print(f"{name}, {split}: {len(songs)} of {n_tracks} tracks ({n_tracks - len(folders)} are not in the download, "
+          f"{len(folders) - len(songs)} have no usable {', '.join(INSTRUMENTS)}); left out {len(left_out)} stems"
+          f"{': ' if counted else ''}{counted}.")
+
+
+def _read(folder: Path):
+    """Read what a track has of the three classes.
+
+    Returns
+    -------
+    stems : dict
+        Names of the stems by class, in the order of `INSTRUMENTS`, without the classes that do not play.
+    sources : array, shape=(class that plays, time), int16
+        Scaled down only if they or their sum would clip.
+    notes : array, shape=(n, 7)
+        What is stored, without the song.
+    left_out : list of (str, str)
+        Stem and reason.
+    """
+    import yaml
+    try:
+        facts = yaml.safe_load((folder / "metadata.yaml").read_text(encoding="utf-8"))["stems"]
+        classes = {stem: _instrument(fact) for stem, fact in sorted(facts.items())}
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError):  # not YAML, or not of its form
+        return {}, None, None, [("", "damaged metadata.yaml")]
+    waves, notes, left_out = {}, [], []
+    for stem, instrument in classes.items():
+        if instrument is None:
+            continue
+        try:
+            wave, score = _stem(folder, stem)
+        except _LeftOut as e:
+            left_out.append((stem, str(e)))
+            continue
+        waves.setdefault(instrument, {})[stem] = wave
+        octave = 12 * (instrument == "bass" and _patch(facts[stem]) != SLAP)
+        score = np.insert(score, 5, octave, axis=1)
+        notes.append(np.insert(score, 0, INSTRUMENTS.index(instrument), axis=1))
+    if not waves:
+        return {}, None, None, left_out
+    playing = [instrument for instrument in INSTRUMENTS if instrument in waves]
+    sources = np.zeros((len(playing), max(len(wave) for stems in waves.values() for wave in stems.values())))
+    for source, instrument in zip(sources, playing):
+        for wave in waves[instrument].values():
+            source[:len(wave)] += wave
+    peak = max(np.abs(sources).max(), np.abs(sources.sum(axis=0)).max())
+    sources *= 2 ** 15 * min(1, (1 - 2 ** -15) / peak)
+    notes = np.concatenate(notes)
+    return ({instrument: list(waves[instrument]) for instrument in playing}, np.rint(sources).astype(np.int16),
+            notes[np.lexsort((notes[:, 1], notes[:, 0]))], left_out)  # by source, then onset
+
+
+def _instrument(fact: dict) -> str | None:
+    """Name the class of a stem of metadata.yaml, if it is one of the three."""
+    if fact["is_drum"]:
+        return None
+    found = next((name for name, programs in PROGRAMS.items() if fact["program_num"] in programs), None)
+    return None if found == "piano" and _patch(fact) not in PIANOS else found
+
+
+def _patch(fact: dict) -> str:
+    return str(fact["plugin_name"]).removesuffix(".nkm")
+
+
+def _stem(folder: Path, stem: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read a stem: its sound (time,) at `SR`, and its score as of `_score`."""
+    if bad := FACTS["bad"].get(folder.name, {}).get(stem):
+        raise _LeftOut(f"known mistakes ({bad})")
+    # The flags audio_rendered and midi_saved are no help: in BabySlakh they are all false.
+    sound = [path for suffix in (".flac", ".wav") if (path := folder / "stems" / f"{stem}{suffix}").is_file()]
+    midi = folder / "MIDI" / f"{stem}.mid"
+    if not sound:
+        raise _LeftOut("no audio")
+    if not midi.is_file():
+        raise _LeftOut("no MIDI")
+    score = _score(midi)
+    try:
+        wave, sr = audio.read(sound[0], allow_silent=True)
+    except WeaklibError as e:
+        raise _LeftOut("damaged audio") from e
+    if not wave.any():
+        raise _LeftOut("silent audio")
+    return audio.resample(wave.mean(axis=0), sr, SR), score
+
+
+def _score(path: Path) -> np.ndarray:
+    """Read a MIDI file: array (n, 5) of onset (s), offset (s), pitch, velocity, offset under the pedal (s)."""
+    try:
+        midi = pretty_midi.PrettyMIDI(str(path))
+    except Exception as e:  # the parser raises whatever a damaged file leads it to
+        raise _LeftOut("damaged MIDI") from e
+    notes = sorted((n.start, n.end, n.pitch, n.velocity) for i in midi.instruments for n in i.notes)
+    if not notes:
+        raise _LeftOut("no notes")
+    pedal = sorted((c.time, c.value >= DOWN) for i in midi.instruments for c in i.control_changes if c.number == PEDAL)
+    notes = np.array(notes, dtype=np.float64)
+    return np.column_stack([notes, _held(notes, np.array(pedal, dtype=np.float64).reshape(-1, 2))])
+
+
+def _held(notes, pedal):
+    """Offsets of notes (n, 4) under the pedal, (m, 2) of time and state: its release, or the key's next stroke."""
+    times, down = pedal[:, 0], pedal[:, 1] > 0
+    end = max(notes[:, 1].max(), times.max(initial=0))
+    held = notes[:, 1].copy()
+    for i, (_, offset, pitch, _) in enumerate(notes):
+        k = np.searchsorted(times, offset, side="right")
+        if k and down[k - 1]:
+            release = times[k:][~down[k:]]
+            again = notes[i + 1:, 0][notes[i + 1:, 2] == pitch]
+            held[i] = max(offset, min([*release[:1], *again[:1], end]))
+    return held
