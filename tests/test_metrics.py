@@ -9,7 +9,19 @@ import torch
 from scipy.signal import butter, fftconvolve, lfilter
 
 from weaklib.files import WeaklibError
-from weaklib.metrics import bss_eval, momi, msi, msi_active, si_sdr, si_sdri, single_source, trf
+from weaklib.metrics import (
+    bss_eval,
+    false_discovery_rate,
+    frame_f1,
+    momi,
+    msi,
+    msi_active,
+    note_accuracy,
+    si_sdr,
+    si_sdri,
+    single_source,
+    trf,
+)
 
 RNG = np.random.default_rng
 
@@ -329,3 +341,36 @@ def test_bss_eval_of_equal_references_does_not_raise():
 def test_bad_input_gets_one_sentence(call):
     with pytest.raises(WeaklibError):
         call()
+
+
+# Transcription
+
+def some_rolls(seed):
+    rng = np.random.default_rng(seed)
+    ref = rng.random((88, 50)) < 0.05
+    est = ref ^ (rng.random((88, 50)) < 0.02)
+    return est, ref
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_note_accuracy_and_its_parts_are_those_of_mir_eval(seed):
+    import mir_eval
+    est, ref = some_rolls(seed)
+    times = np.arange(50) / 32
+    as_lists = [[440 * 2.0 ** ((np.flatnonzero(frame) + 21 - 69) / 12) for frame in roll.T] for roll in (ref, est)]
+    want = mir_eval.multipitch.evaluate(times, as_lists[0], times, as_lists[1])
+    precision, recall = want["Precision"], want["Recall"]
+    assert note_accuracy(est, ref) == pytest.approx(want["Accuracy"])
+    assert frame_f1(est, ref) == pytest.approx(2 * precision * recall / (precision + recall))
+    assert false_discovery_rate(est, ref) == pytest.approx(1 - precision)
+
+
+def test_rolls_without_notes():
+    none, one = torch.zeros(2, 88, 4), torch.zeros(2, 88, 4)
+    one[:, 40, 1:3] = 1
+    assert note_accuracy(none, one).tolist() == [0, 0]
+    assert frame_f1(one, none).tolist() == [0, 0]
+    assert false_discovery_rate(one, none).tolist() == [1, 1]
+    assert note_accuracy(none, none).isnan().all() and false_discovery_rate(none, one).isnan().all()
+    with pytest.raises(WeaklibError, match="Rolls"):
+        note_accuracy(none, one[..., :3])

@@ -20,6 +20,8 @@ momi
     SI-SNRi of remixes against the mixtures of a mixture of mixtures: needs no isolated sources.
 bss_eval
     SDR, SIR and SAR of BSS Eval version 3.
+note_accuracy, frame_f1, false_discovery_rate
+    Of transcriptions, as rolls: counted over pitches and frames, ratios in [0, 1].
 
 References
 ----------
@@ -424,6 +426,50 @@ def _solve(product, inner, precondition, energy):
         left, before = (residual * step).sum((1, 2)), left
         direction = step + (left / before.clamp(min=TINY))[:, None, None] * direction
     return filters
+
+
+# Transcription
+
+def note_accuracy(est, ref):
+    """Return the frame-level accuracy ``TP / (TP + FP + FN)`` of Poliner and Ellis, `mir_eval.multipitch`'s Accuracy.
+
+    Parameters
+    ----------
+    est, ref : Tensor or array, shape=(..., pitch, frame)
+        Rolls; what is above 0 sounds. Counts are summed over pitches and frames, not averaged over frames.
+
+    Returns
+    -------
+    Tensor or array, shape=(...,), float64
+        NaN where neither has a note.
+    """
+    hit, extra, missed = _counts(est, ref)
+    return _like(hit / (hit + extra + missed), est)
+
+
+def frame_f1(est, ref):
+    """Return the frame-level F1 ``2 TP / (2 TP + FP + FN)``; arguments and result as in `note_accuracy`."""
+    hit, extra, missed = _counts(est, ref)
+    return _like(2 * hit / (2 * hit + extra + missed), est)
+
+
+def false_discovery_rate(est, ref):
+    """Return the share of what is detected that is wrong, ``FP / (TP + FP)``; NaN where nothing is detected.
+
+    hung2021 calls it the false-positive rate: on sparse rolls ``FP / (FP + TN)`` could not reach its 0.37. Arguments as
+    in `note_accuracy`.
+    """
+    hit, extra, _ = _counts(est, ref)
+    return _like(extra / (hit + extra), est)
+
+
+def _counts(est, ref):
+    """True positives, false positives and false negatives over the last two axes, float64."""
+    est_, ref_ = (torch.as_tensor(x) > 0 for x in (est, ref))
+    if est_.shape != ref_.shape or est_.ndim < 2:
+        raise WeaklibError(f"Rolls of shapes {tuple(est_.shape)} and {tuple(ref_.shape)} must be (..., pitch, frame), "
+                           "both the same.")
+    return [hits.sum((-2, -1), dtype=torch.float64) for hits in (est_ & ref_, est_ & ~ref_, ~est_ & ref_)]
 
 
 # In and out

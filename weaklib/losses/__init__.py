@@ -1,21 +1,38 @@
-"""Losses that learn separation from weak labels.
+"""Losses that learn separation and transcription from weak labels.
 
 Conventions
 -----------
-Arguments are ``(est, ref)``, waveforms ``(batch, source, time)``; a loss is one number in dB per example, shape
-``(batch,)``, lower is better, and comes with the assignment that it is the loss of. Average it over the batch yourself.
+Arguments are ``(est, ref)``; a loss has one number per example, shape ``(batch,)``, lower is better. Average it over the
+batch yourself. `pit` and `mixit` take waveforms ``(batch, source, time)``, are in dB, and come with the assignment that
+they are the loss of. Those of the score take logits, rolls and magnitudes: see `weaklib.losses.score`.
 
 Contents
 --------
 thresholded_snr
-    Negative SNR that stops rewarding beyond `snr_max`: the signal-level loss of all that follows.
+    Negative SNR that stops rewarding beyond `snr_max`: the signal-level loss of `pit` and `mixit`.
 pit
     Permutation invariant training: supervised, the order of the outputs does not matter.
 mixit
     Mixture invariant training: unsupervised, the outputs must add up to the reference mixtures.
+score_loss, multipitch_loss, activity_loss, separated_loss, adversarial_mixture_loss, adversarial_transcription_loss
+    What a transcriptor hears, against the score.
+mixture_loss, activity, harmonic_mask
+    Which estimates may have energy where, by the score.
 """
 from weaklib.losses.mixit import mixit
 from weaklib.losses.pit import pit
+from weaklib.losses.score import (
+    activity,
+    activity_loss,
+    adversarial_mixture_loss,
+    adversarial_transcription_loss,
+    harmonic_mask,
+    mixture_loss,
+    multipitch_loss,
+    score_loss,
+    separated_loss,
+)
 from weaklib.losses.snr import thresholded_snr
 
-__all__ = ["mixit", "pit", "thresholded_snr"]
+__all__ = ["activity", "activity_loss", "adversarial_mixture_loss", "adversarial_transcription_loss", "harmonic_mask",
+           "mixit", "mixture_loss", "multipitch_loss", "pit", "score_loss", "separated_loss", "thresholded_snr"]

@@ -1,4 +1,5 @@
-"""Networks. A model maps a mixture ``(batch, time)`` to estimates ``(batch, source, time)``."""
+"""Networks: TDCN maps a mixture ``(batch, time)`` to estimates ``(batch, source, time)``, TCN frames to frames."""
+from weaklib.models.tcn import TCN
 from weaklib.models.tdcn import TDCN
 
-__all__ = ["TDCN"]
+__all__ = ["TCN", "TDCN"]

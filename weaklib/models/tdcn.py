@@ -60,12 +60,14 @@ class PReLUNorm(nn.Module):
 class Depthwise(nn.Module):
     """A dilated convolution over time, three taps for each channel: (channel, batch, frame) to the same.
 
-    Written as three shifted sums: dilated depthwise convolutions are slow on a CPU.
+    With ``axis=-2`` the channels come second: (batch, channel, frame). Written as three shifted sums: dilated depthwise
+    convolutions are slow on a CPU.
     """
 
-    def __init__(self, n_channels: int, dilation: int):
+    def __init__(self, n_channels: int, dilation: int, axis: int = -3):
         super().__init__()
         self.dilation = dilation
+        self.shape = (n_channels,) + (1,) * (-axis - 1)  # of one number per channel
         bound = math.sqrt(6 / (3 * n_channels + 3))  # Glorot with the fans that Keras gives a depthwise kernel
         self.weight = nn.Parameter(torch.empty(n_channels, 3).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(n_channels))
@@ -73,9 +75,9 @@ class Depthwise(nn.Module):
     def forward(self, x):
         d, n = self.dilation, x.shape[-1]
         padded = F.pad(x, (d, d))
-        y = self.bias[:, None, None]
-        for tap in range(3):
-            y = torch.addcmul(y, self.weight[:, tap, None, None], padded[..., tap * d:tap * d + n])
+        y = self.bias.view(self.shape)
+        for weight, tap in zip(self.weight.unbind(1), range(3)):
+            y = torch.addcmul(y, weight.view(self.shape), padded[..., tap * d:tap * d + n])
         return y
 
 

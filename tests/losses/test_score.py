@@ -1,0 +1,184 @@
+"""The losses of hung2021, against values worked out by hand and against loops that spell the equations out."""
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from weaklib import losses
+from weaklib.files import WeaklibError
+from weaklib.losses.score import CLAMP
+
+LOG2 = math.log(2)
+A1, A4 = 33 - 21, 69 - 21  # rows of a roll: 55 Hz and 440 Hz
+
+
+def a_roll(*notes, batch=1, frames=4):
+    """A roll with (source, row, first frame, last frame) marked in every example."""
+    roll = torch.zeros(batch, 3, 88, frames)
+    for source, row, first, last in notes:
+        roll[:, source, row, first:last + 1] = 1
+    return roll
+
+
+def random_case(seed=0, batch=2, frames=5):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(batch, 3, 88, frames, generator=generator)
+    roll = (torch.rand(batch, 3, 88, frames, generator=generator) < 0.1).float()
+    return logits, roll
+
+
+def h(y, p):
+    return -(y * math.log(p) + (1 - y) * math.log(1 - p))
+
+
+# Transcription
+
+def test_undecided_costs_log_2_per_cell():
+    roll = a_roll((0, 40, 0, 3))
+    zero = torch.zeros_like(roll)
+    assert losses.score_loss(zero, roll).item() == pytest.approx(3 * 88 * LOG2, rel=1e-5)
+    assert losses.multipitch_loss(zero, roll).item() == pytest.approx(88 * LOG2, rel=1e-5)
+    assert losses.activity_loss(zero, roll).item() == pytest.approx(3 * LOG2, rel=1e-5)
+
+
+def test_transcription_losses_are_the_equations():
+    logits, roll = random_case()
+    p, frames, w = logits.sigmoid().double(), roll.shape[-1], [0.5, 2.0, 1.0]
+    score = multi = active = 0.0
+    for t in range(frames):
+        for i in range(3):
+            score += w[i] * sum(h(roll[1, i, n, t].item(), p[1, i, n, t].item()) for n in range(88))
+            active += w[i] * h(roll[1, i, :, t].max().item(), p[1, i, :, t].max().item())
+        multi += sum(h(roll[1, :, n, t].max().item(), p[1, :, n, t].max().item()) for n in range(88))
+    weights = torch.tensor(w)
+    assert losses.score_loss(logits, roll, weights)[1].item() == pytest.approx(score / frames, rel=1e-4)
+    assert losses.multipitch_loss(logits, roll)[1].item() == pytest.approx(multi / frames, rel=1e-4)
+    assert losses.activity_loss(logits, roll, weights)[1].item() == pytest.approx(active / frames, rel=1e-4)
+
+
+def test_the_two_marginals_look_along_their_own_axis():
+    """One instrument's note given to another: no pitch is wrong, but the instruments are; and the other way round."""
+    roll = a_roll((0, 40, 0, 3))
+    sure = 20 * (2 * roll - 1)
+    other_instrument, other_pitch = sure[:, [1, 0, 2]], sure.roll(5, dims=2)
+    assert losses.multipitch_loss(other_instrument, roll) < 1e-3 < 1 < losses.activity_loss(other_instrument, roll)
+    assert losses.activity_loss(other_pitch, roll) < 1e-3 < 1 < losses.multipitch_loss(other_pitch, roll)
+
+
+def test_separated_loss_wants_each_estimate_to_sound_like_itself_alone():
+    logits, roll = random_case()
+    heard = torch.stack([logits, logits.roll(1, -1), -logits], 1)  # (batch, heard, source, pitch, frame)
+    want = 0
+    for i in range(3):
+        for j in range(3):
+            target = roll[:, j] if i == j else torch.zeros_like(roll[:, j])
+            want = want + F.binary_cross_entropy_with_logits(heard[:, i, j], target, reduction="none").sum((1, 2)) / 5
+    torch.testing.assert_close(losses.separated_loss(heard, roll), want)
+
+
+def test_adversarial_transcription_is_the_complement():
+    """Y^(i) and its complement add up to Y, so each cell's two targets do."""
+    logits, roll = random_case()
+    heard = torch.stack([logits] * 3, 1)
+    plain = [losses.separated_loss(s * heard, roll) for s in (1, -1)]
+    complement = [losses.adversarial_transcription_loss(s * heard, roll) for s in (1, -1)]
+    # H(y, p) - H(y, 1 - p) is linear in y: the sum over both targets is that of the whole roll plus that of silence.
+    whole = [3 * losses.score_loss(s * logits, roll) + 3 * losses.score_loss(s * logits, 0 * roll) for s in (1, -1)]
+    torch.testing.assert_close(plain[0] + complement[0] - plain[1] - complement[1], whole[0] - whole[1], rtol=1e-4,
+                               atol=1e-3)
+    right = 20 * (2 * (roll[:, None] * (1 - torch.eye(3)[..., None, None])) - 1)
+    assert losses.adversarial_transcription_loss(right, roll).max() < 1e-3
+    assert losses.adversarial_transcription_loss(-right, roll).min() > 1
+
+
+def test_adversarial_mixture_loss_rewards_mistakes_up_to_the_clamp():
+    logits, roll = random_case()
+    torch.testing.assert_close(losses.adversarial_mixture_loss(logits, roll), -losses.score_loss(logits, roll))
+    worst = -1000 * (2 * roll - 1)
+    floor = losses.adversarial_mixture_loss(worst, roll)
+    torch.testing.assert_close(floor, torch.full((2,), 3 * 88 * math.log(CLAMP)))
+
+
+# Mixtures
+
+def test_mixture_loss_by_hand():
+    mix = torch.tensor([[[4.0]]])
+    est = torch.tensor([[[[1.0]], [[2.0]], [[5.0]]]])
+    active = torch.tensor([True, True, False])[None, :, None, None]
+    assert losses.mixture_loss(mix, est, active).item() == pytest.approx(abs(4 - 3) + 5)
+    assert losses.mixture_loss(mix, est, ~active).item() == pytest.approx(abs(4 - 5) + 3)
+
+
+def test_mixture_loss_is_zero_for_what_adds_up_and_silence_elsewhere():
+    torch.manual_seed(0)
+    est = torch.rand(2, 3, 7, 5)
+    active = torch.rand(2, 3, 7, 5) < 0.5
+    est = est * active
+    assert losses.mixture_loss(est.sum(1), est, active).abs().max() < 1e-5
+    assert losses.mixture_loss(est.sum(1), est + 0.1, active).min() > 0.1
+
+
+def test_harmonic_loss_with_everything_active_is_the_clip_loss():
+    torch.manual_seed(0)
+    mix, est = torch.rand(2, 7, 5), torch.rand(2, 3, 7, 5)
+    everywhere = torch.ones(2, 3, 7, 5, dtype=torch.bool)
+    torch.testing.assert_close(losses.mixture_loss(mix, est, everywhere),
+                               losses.mixture_loss(mix, est, torch.ones(2, 3, 1, 1, dtype=torch.bool)))
+
+
+def test_activity_of_clip_and_frame():
+    roll = a_roll((1, 40, 2, 3))
+    assert losses.activity(roll).flatten().tolist() == [False, True, False]
+    assert losses.activity(roll, "frame")[0, 1, 0].tolist() == [False, False, True, True]
+    assert not losses.activity(roll, "frame")[0, [0, 2]].any()
+    with pytest.raises(WeaklibError, match="clip or frame"):
+        losses.activity(roll, "song")
+
+
+def test_gradients_are_finite_on_silence():
+    est = torch.zeros(1, 3, 7, 5, requires_grad=True)
+    logits = torch.full((1, 3, 88, 5), -200.0, requires_grad=True)
+    roll = a_roll((0, 40, 0, 3), frames=5)
+    value = (losses.mixture_loss(torch.zeros(1, 7, 5), est, torch.ones_like(est) > 0) + losses.score_loss(logits, roll)
+             + losses.multipitch_loss(logits, roll) + losses.activity_loss(logits, roll)
+             + losses.adversarial_mixture_loss(logits, roll)).sum()
+    value.backward()
+    assert value.isfinite() and est.grad.isfinite().all() and logits.grad.isfinite().all()
+
+
+# Harmonics
+
+def bins(row, **options):
+    mask = losses.harmonic_mask(a_roll((1, row, 1, 2)), 16000, 2048, **options)
+    assert not mask[0, 0].any() and not mask[0, 2].any() and not mask[0, 1, :, [0, 3]].any()
+    return set(mask[0, 1, :, 1].nonzero().flatten().tolist())
+
+
+def test_harmonics_of_a4_are_where_they_should_be():
+    """440 Hz and its multiples, in bins of 7.8125 Hz: 56.32, 112.64, 168.96 ..., and a bin on either side."""
+    want = {k + d for k in (56, 113, 169) for d in (-1, 0, 1)}
+    assert bins(A4, n_harmonics=3) == want
+    assert bins(A4, n_harmonics=1, width=0) == {56}
+    assert max(bins(A4, width=0)) == round(18 * 56.32)  # 7920 Hz is the last below 8 kHz
+    assert bins(A4, n_harmonics=1, width=0, tuning=442.0) == {57}
+
+
+@pytest.mark.parametrize("midi, share", [(21, 0.85), (28, 0.57), (33, 0.43)])
+def test_low_notes_mark_almost_everything(midi, share):
+    assert len(bins(midi - 21)) / 1025 == pytest.approx(share, abs=0.01)
+
+
+def test_a_sine_lies_in_its_own_mask():
+    """An independent witness: the loudest bins of a synthetic harmonic tone."""
+    t = torch.arange(64000) / 16000
+    tone = sum(torch.sin(2 * math.pi * 220 * k * t) for k in range(1, 11))
+    from weaklib.audio import stft
+    X = stft(tone, 2048, 500).abs()[:, 20:100]
+    mask = losses.harmonic_mask(a_roll((0, 57 - 21, 0, 79), frames=80), 16000, 2048, n_harmonics=10)[0, 0]
+    assert (X * mask).square().sum() / X.square().sum() > 0.97
+
+
+def test_another_number_of_pitches_is_refused():
+    with pytest.raises(WeaklibError, match="88"):
+        losses.harmonic_mask(torch.zeros(1, 3, 128, 4), 16000, 2048)
