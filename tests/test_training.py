@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,17 @@ def test_nan_stops_with_one_sentence(tmp_path):
     p["loss"] = lambda model, batch: model(batch["x"]).mean() * float("nan")
     with pytest.raises(WeaklibError, match="step 1 .*learning rate"):
         fit(plan=PLAN, folder=tmp_path, **p)
+
+
+def test_a_plateau_halves_the_learning_rate_also_after_a_stop(tmp_path):
+    plan = Plan(steps=14, lr=0.01, warmup=0, decay="plateau", validate_every=2)
+    scores = iter([1.0, 2.0, 1.5, 2.0, 3.0, 2.5, 2.5])  # stale for two validations after the second and the fifth
+    problem_ = problem() | {"validate": lambda model: next(scores)}
+    fit(plan=replace(plan, steps=8), folder=tmp_path, **problem_)
+    history = fit(plan=plan, folder=tmp_path, **problem_)
+    assert [h["lr"] for h in history] == pytest.approx([0.01] * 4 + [0.005] * 3)
+    lines = [json.loads(line)["lr"] for line in (tmp_path / LOG).read_text().splitlines()]
+    assert lines == pytest.approx([0.01] * 8 + [0.005] * 6)
 
 
 def test_unknown_device_and_decay():

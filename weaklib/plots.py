@@ -7,6 +7,8 @@ Contents
 --------
 stems
     Spectrograms of several tracks under each other.
+masks
+    Where each source may have energy, over the spectrogram of the mixture.
 rolls
     Piano rolls of several tracks over each other.
 listen
@@ -79,6 +81,43 @@ def stems(tracks: dict, sr: int, *, n_fft: int = 512, fmax: float | None = None)
         ax.title.set_fontsize(9)
     axes[-1].set_xlabel("seconds")
     figure.colorbar(image, ax=list(axes), label="dB", aspect=40)
+    return _close(figure)
+
+
+def masks(mix, marked: dict, sr: int, *, hop_length: int, fmax: float = 2000.0):
+    """Draw a spectrogram in grey with coloured masks over it, one panel per source.
+
+    Parameters
+    ----------
+    mix : array, shape=(time,)
+    marked : dict of str to array, shape=(freq, frame)
+        Title -> mask, boolean or in [0, 1], of an STFT with ``2 * (freq - 1)`` samples per window.
+    sr : int, Hz
+    hop_length : int, samples
+    fmax : float, Hz
+        Highest frequency shown.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    import torch
+    from matplotlib.colors import to_rgb
+
+    from weaklib import audio
+    n_freq = len(next(iter(marked.values())))
+    last = min(n_freq, round(fmax / sr * 2 * (n_freq - 1)) + 1)
+    mix = torch.as_tensor(np.asarray(mix, np.float32))
+    level = 20 * np.log10(audio.stft(mix, 2 * (n_freq - 1), hop_length).abs().numpy()[:last] + 1e-12)
+    grey = np.clip((level.max() - level) / RANGE, 0, 1)[..., None] * np.ones(3)  # loud is dark
+    figure, axes = _figure(len(marked), sharex=True)
+    for ax, (title, mask), colour in zip(axes, marked.items(), COLOURS):
+        share = 0.55 * np.asarray(mask, np.float32)[:last, :, None]
+        ax.imshow((1 - share) * grey + share * np.array(to_rgb(colour)), origin="lower", aspect="auto",
+                  interpolation="nearest", extent=(0, len(mix) / sr, 0, fmax / 1000))
+        ax.set(title=title, ylabel="kHz")
+        ax.title.set_fontsize(9)
+    axes[-1].set_xlabel("seconds")
     return _close(figure)
 
 

@@ -25,7 +25,7 @@ import platform
 import shutil
 import subprocess
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import ClassVar
@@ -53,15 +53,18 @@ class Config:
 
     def key(self) -> dict:
         """All that the result depends on, as JSON values."""
-        fields = asdict(replace(self, label=""))
-        del fields["label"]
-        return json.loads(json.dumps({"paper": self.paper, "revision": self.revision, "config": fields,
-                                      "corpora": self.corpora()}))
+        return json.loads(json.dumps({"paper": self.paper, "revision": self.revision,
+                                      "config": _without_labels(asdict(self)), "corpora": self.corpora()}))
 
     @property
     def id(self) -> str:
         """``<label>-s<seed>-<hash>``; the hash alone decides."""
         return f"{self.label}-s{self.seed}-{_digest(self.key())[:10]}"
+
+
+def _without_labels(fields: dict) -> dict:
+    """Drop the labels of a config and of the configs that it starts from."""
+    return {name: _without_labels(x) if isinstance(x, dict) else x for name, x in fields.items() if name != "label"}
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ def markdown(table: Table, columns: dict[str, list[dict]], paper: list[dict] | N
                       if theirs and number[-1].isdigit() else "–")
         body.append([f"`{line.row}`", line.method, line.condition.replace(";", "; "), f"`{line.corpus}`", theirs or "–",
                      *ours, difference, *(other(line, m, s) for m, s in others)])
-    note = " In brackets: the paper." if any((line.row, m, s) in printed for line in table.lines for m, s in others) else ""
+    note = " In brackets: the paper." if any((line.row, *cell) in printed for line in table.lines for cell in others) else ""
     return f"{grid(head, body)}\n\n{table.caption}{note}\n"
 
 

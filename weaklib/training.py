@@ -1,8 +1,8 @@
 """One training loop for all papers, on Lightning Fabric: CPU, one GPU, or DDP over many.
 
-A batch is a pure function of the step, and so is the learning rate; the state of a run is therefore the weights,
-their average, the optimiser's moments and the step. All of it lies in one checkpoint file, and a run that is
-killed at any moment goes on to the same numbers as one that is not.
+A batch is a pure function of the step, and the learning rate of the step and the scores so far; the state of a run is
+therefore the weights, their average, the optimiser's moments and a few numbers. All of it lies in one checkpoint file,
+and a run that is killed at any moment goes on to the same numbers as one that is not.
 
 Contents
 --------
@@ -30,6 +30,7 @@ from weaklib.files import WeaklibError
 from weaklib.progress import track
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
+HALVE_AFTER = 2  # validations without a gain, after each of which "plateau" halves the learning rate
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Plan:
     steps: int = 500
     lr: float = 1e-3             # peak learning rate of AdamW
     warmup: int = 50             # steps of linear warm-up
-    decay: str = "cosine"        # after the warm-up: "cosine" to zero, or "constant"
+    decay: str = "cosine"        # after the warm-up: "cosine" to zero, "constant", or "plateau": see HALVE_AFTER
     weight_decay: float = 0.0
     clip: float = 5.0            # largest gradient norm
     ema: float = 0.99            # decay of the averaged weights, which are the ones that count; 0: no averaging
@@ -48,14 +49,14 @@ class Plan:
     precision: str = "32-true"   # or "bf16-mixed"
 
     def __post_init__(self):
-        if self.decay not in ("cosine", "constant"):
-            raise WeaklibError(f"Unknown decay {self.decay!r}; choose cosine or constant.")
+        if self.decay not in ("cosine", "constant", "plateau"):
+            raise WeaklibError(f"Unknown decay {self.decay!r}; choose cosine, constant or plateau.")
 
     def lr_at(self, step: int) -> float:
-        """Learning rate of a step, counted from 0."""
+        """Learning rate of a step, counted from 0; on a plateau it is halved beside this."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
-        if self.decay == "constant":
+        if self.decay != "cosine":
             return self.lr
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.lr * 0.5 * (1 + math.cos(math.pi * done))
@@ -68,6 +69,7 @@ class _State:
     step: int = 0                # steps done
     best: float = -math.inf      # best validation score
     stale: int = 0               # validations since then
+    halvings: int = 0            # of the learning rate, on plateaus
     seconds: float = 0.0         # of work, over all starts
 
 
@@ -164,8 +166,9 @@ def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, 
             if plan.patience and state.stale >= plan.patience:
                 break
             torch.manual_seed(seed * 1_000_003 + step)
+            lr = plan.lr_at(step) * 0.5 ** state.halvings
             for group in optimiser.param_groups:
-                group["lr"] = plan.lr_at(step)
+                group["lr"] = lr
             batch = {name: x[fabric.global_rank::fabric.world_size].to(fabric.device)
                      for name, x in draw(step).items()}
             value = loss(net, batch)
@@ -179,7 +182,7 @@ def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, 
             state.step = step + 1
             _update(average, model, min(plan.ema, step / (step + 9)))  # short memory first, or it recalls the start
 
-            line = {"step": state.step, "loss": value.item(), "lr": plan.lr_at(step), "norm": norm.item()}
+            line = {"step": state.step, "loss": value.item(), "lr": lr, "norm": norm.item()}
             at_validation = state.step % plan.validate_every == 0 or state.step == plan.steps
             if at_validation:
                 score = validate(average.eval()) if validate else None
@@ -188,6 +191,7 @@ def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, 
                     best = copy.deepcopy(average.state_dict())
                 else:
                     state.stale += 1
+                    state.halvings += plan.decay == "plateau" and state.stale % HALVE_AFTER == 0
                 line["score"] = score
             log.write(json.dumps(line) + "\n")
             if at_validation and show:

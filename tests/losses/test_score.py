@@ -1,6 +1,7 @@
 """The losses of hung2021, against values worked out by hand and against loops that spell the equations out."""
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -108,6 +109,26 @@ def test_mixture_loss_by_hand():
     active = torch.tensor([True, True, False])[None, :, None, None]
     assert losses.mixture_loss(mix, est, active).item() == pytest.approx(abs(4 - 3) + 5)
     assert losses.mixture_loss(mix, est, ~active).item() == pytest.approx(abs(4 - 5) + 3)
+
+
+def test_squared_mixture_loss_by_hand_and_its_scale():
+    mix = torch.tensor([[[4.0], [0.0]]])
+    est = torch.tensor([[[[1.0], [1.0]], [[2.0], [0.0]], [[5.0], [0.0]]]])
+    active = torch.tensor([True, True, False])[None, :, None, None]
+    want = ((4 - 3) ** 2 + (0 - 1) ** 2 + 5 ** 2) / math.sqrt((4 ** 2 + 0) / 2)
+    assert losses.mixture_loss(mix, est, active, squared=True).item() == pytest.approx(want)
+    assert losses.mixture_loss(7 * mix, 7 * est, active, squared=True).item() == pytest.approx(7 * want)
+
+
+def test_in_doubt_the_absolute_loss_takes_all_and_the_squared_one_shares():
+    """A bin that is 4 in one clip of three and 0 in the others: the best constant is the median, or the mean."""
+    mix, guesses = torch.tensor([4.0, 0.0, 0.0])[:, None, None], torch.linspace(0, 4, 401)
+    scale = torch.cat([mix, mix + 4 - 2 * mix], 1)  # a second bin, so that every clip is as loud
+    def total(guess, squared):
+        x = torch.cat([mix - guess, 0 * mix], 1)
+        return losses.distance(x, scale, squared).sum().item()
+    assert guesses[np.argmin([total(g, False) for g in guesses])] == 0
+    assert guesses[np.argmin([total(g, True) for g in guesses])].item() == pytest.approx(4 / 3, abs=0.01)
 
 
 def test_mixture_loss_is_zero_for_what_adds_up_and_silence_elsewhere():

@@ -2,8 +2,8 @@
 
 Conventions
 -----------
-Arguments are ``(est, ref)``; a loss has one number per example, shape ``(batch,)``, lower is better. Average it over the
-batch yourself. `pit` and `mixit` take waveforms ``(batch, source, time)``, are in dB, and come with the assignment that
+Arguments are ``(est, ref)``; a loss has one number per example, shape ``(batch,)``, lower is better. Average it over
+the batch yourself. `pit` and `mixit` take waveforms ``(batch, source, time)``, are in dB, and come with the assignment that
 they are the loss of. Those of the score take logits, rolls and magnitudes: see `weaklib.losses.score`.
 
 Contents
@@ -16,7 +16,7 @@ mixit
     Mixture invariant training: unsupervised, the outputs must add up to the reference mixtures.
 score_loss, multipitch_loss, activity_loss, separated_loss, adversarial_mixture_loss, adversarial_transcription_loss
     What a transcriptor hears, against the score.
-mixture_loss, activity, harmonic_mask
+mixture_loss, distance, activity, harmonic_mask
     Which estimates may have energy where, by the score.
 """
 from weaklib.losses.mixit import mixit
@@ -26,6 +26,7 @@ from weaklib.losses.score import (
     activity_loss,
     adversarial_mixture_loss,
     adversarial_transcription_loss,
+    distance,
     harmonic_mask,
     mixture_loss,
     multipitch_loss,
@@ -34,5 +35,6 @@ from weaklib.losses.score import (
 )
 from weaklib.losses.snr import thresholded_snr
 
-__all__ = ["activity", "activity_loss", "adversarial_mixture_loss", "adversarial_transcription_loss", "harmonic_mask",
-           "mixit", "mixture_loss", "multipitch_loss", "pit", "score_loss", "separated_loss", "thresholded_snr"]
+__all__ = ["activity", "activity_loss", "adversarial_mixture_loss", "adversarial_transcription_loss", "distance",
+           "harmonic_mask", "mixit", "mixture_loss", "multipitch_loss", "pit", "score_loss", "separated_loss",
+           "thresholded_snr"]

@@ -110,8 +110,11 @@ def adversarial_mixture_loss(logits, roll, weights=None):
     return -_weighted(bce.sum(-2), weights)
 
 
-def mixture_loss(mix, est, active):
+def mixture_loss(mix, est, active, *, squared: bool = False):
     """Eq. 6, or 7: ``|X - sum of active estimates| + sum of the others``, summed over frequencies, mean over frames.
+
+    What a network makes of bins that belong to several depends on the distance: absolute values, as published, ask for
+    the median of what may be there, all or nothing; squares for the mean, the expected share.
 
     Parameters
     ----------
@@ -122,13 +125,23 @@ def mixture_loss(mix, est, active):
     active : bool Tensor, shape broadcastable to that of `est`
         Which estimates may have energy where: per clip ``(batch, source, 1, 1)`` (Eq. 6, see `activity`), per frame, or
         per bin (Eq. 7, see `harmonic_mask`).
+    squared : bool
+        Whether to square what is summed, and to divide the sum by the RMS of the mixture, so that it scales alike.
 
     Returns
     -------
     Tensor, shape=(batch,)
     """
     heard = est * active
-    return ((mix - heard.sum(1)).abs() + est.sum(1) - heard.sum(1)).sum(1).mean(-1)
+    left, wrong = mix - heard.sum(1), est - heard
+    return distance(left, mix, squared) + distance(wrong.flatten(1, 2), mix, squared)
+
+
+def distance(x, mix, squared: bool = False):
+    """Sum of absolute values, or of squares over the RMS of the mixture, per frame: (batch, any, frame) -> (batch,)."""
+    if not squared:
+        return x.abs().sum(1).mean(-1)
+    return x.square().sum(1).mean(-1) / mix.square().mean((1, 2)).sqrt().clamp(min=1e-8)
 
 
 def activity(roll, level: str = "clip"):

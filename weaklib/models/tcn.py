@@ -1,4 +1,4 @@
-"""TCN: the dilated convolutions of Conv-TasNet on the frames of a spectrogram, as hung2021 and mahmud2024's peers use it.
+"""TCN: the dilated convolutions of Conv-TasNet on the frames of a spectrogram, as hung2021 uses them.
 
 Contents
 --------

@@ -4,7 +4,7 @@ from importlib import import_module
 from weaklib.files import WeaklibError
 
 #: In the order of the notebooks.
-PAPERS = ("wisdom2020",)
+PAPERS = ("wisdom2020", "hung2021")
 
 
 def load(key: str):
