@@ -84,7 +84,7 @@ def stems(tracks: dict, sr: int, *, n_fft: int = 512, fmax: float | None = None)
     return _close(figure)
 
 
-def masks(mix, marked: dict, sr: int, *, hop_length: int, fmax: float = 2000.0):
+def masks(mix, marked: dict, sr: int, *, hop_length: int, fmax: float = 1000.0):
     """Draw a spectrogram in grey with coloured masks over it, one panel per source.
 
     Parameters
@@ -109,8 +109,9 @@ def masks(mix, marked: dict, sr: int, *, hop_length: int, fmax: float = 2000.0):
     last = min(n_freq, round(fmax / sr * 2 * (n_freq - 1)) + 1)
     mix = torch.as_tensor(np.asarray(mix, np.float32))
     level = 20 * np.log10(audio.stft(mix, 2 * (n_freq - 1), hop_length).abs().numpy()[:last] + 1e-12)
-    grey = np.clip((level.max() - level) / RANGE, 0, 1)[..., None] * np.ones(3)  # loud is dark
-    figure, axes = _figure(len(marked), sharex=True)
+    grey = np.clip((level.max() - level) / RANGE, 0, 1)  # loud is dark
+    grey = np.round(12 * grey)[..., None] / 12 * np.ones(3)  # fewer shades make smaller files
+    figure, axes = _figure(len(marked), height=2.0, sharex=True)
     for ax, (title, mask), colour in zip(axes, marked.items(), COLOURS):
         share = 0.55 * np.asarray(mask, np.float32)[:last, :, None]
         ax.imshow((1 - share) * grey + share * np.array(to_rgb(colour)), origin="lower", aspect="auto",

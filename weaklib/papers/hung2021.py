@@ -414,6 +414,7 @@ def train(cfg: Config, folder, *, device: str = "auto", show=None):
 
 
 LOSSES = {"transcriptor": transcription, "supervised": supervised, "isolated": isolated, "finetune": joint}
+STAGES = ("input", *LOSSES)  # a model starts from those of earlier stages
 
 
 @torch.no_grad()
@@ -458,7 +459,7 @@ _QUICK = {"squared": True, "n_harmonics": 12, "h_mix": 1.0, "gain": 0.3}
 
 #: Per preset: what all models share, and the plan of each stage.
 PRESETS = {
-    "smoke": (Config(sizes="smoke", batch=2, net=Net(8, 16, 8, 1, 3, 0.3)),
+    "smoke": (Config(sizes="smoke", batch=2, net=Net(8, 16, 8, 1, 3, 0.3), loss=Loss(**_QUICK)),
               dict.fromkeys(LOSSES, training.Plan(steps=6, warmup=2, validate_every=3))),
     "laptop": (Config(batch=8, net=Net(64, 128, 64, 2, 7, 0.3), loss=Loss(**_QUICK)),
                {"transcriptor": training.Plan(steps=1000, lr=3e-3, validate_every=100),
@@ -576,8 +577,8 @@ def tables_of(preset: str, seeds: int | None = None) -> list[tables.Table]:
 
 CAPTIONS = (
     "SI-SDR on held-out songs. Corpus `band`, a rendered trio, stands in for three classes of Slakh2100-split2. "
-    "`isolated_frame_mix` has no number in the paper, and `isolated_c_h_absolute` is ours: the losses with absolute "
-    "values, as published, where the other rows square them. Which of the paper's AML and ATL rows is which is not "
+    "The distances that the paper takes absolute are squared here, but for `isolated_c_h_absolute`, a row of ours. "
+    "`isolated_frame_mix` has no number in the paper. Which of the paper's AML and ATL rows is which is not "
     "certain.",
     "Frame-level note accuracy on held-out songs of `band`, thresholds chosen on validation. Isolated tracks are "
     "scored on their own instrument.",
@@ -615,9 +616,19 @@ def _h04(values):
     return tables.verdict([gaps["avg"] >= 0.2, gaps["guitar"] > others], tables.spell(gaps))
 
 
+def _best(values):
+    """The best weakly supervised row: of two with the same number in the paper, the one that was run."""
+    return "finetune_c_h_aml_atl" if values("finetune_c_h_aml_atl", "si_sdr", "avg") else "finetune_c_h_aml"
+
+
+def _h06(values):
+    """Behind supervised training by at least 0.5 dB."""
+    return _compare(_best(values), "supervised", lambda gap: gap <= -0.5)(values)
+
+
 def _h07(values):
     """At least half of the gap between the mixture and supervised training."""
-    low, weak, high = (_mean(values, row) for row in ("input_mixture", "finetune_c_h_aml_atl", "supervised"))
+    low, weak, high = (_mean(values, row) for row in ("input_mixture", _best(values), "supervised"))
     if None in (low, weak, high):
         return tables.verdict([None], "")
     share = (weak - low) / (high - low)
@@ -673,8 +684,7 @@ CLAIMS = {
     "h04": tables.Claim(_h04, "+0.6 dB, guitar +1.1 dB", "at least 0.2 dB better, guitar most"),
     "h05": tables.Claim(_compare("finetune_c_h_aml_atl", "finetune_c_h", lambda gap: gap >= 0.1), "+0.2 dB",
                         "at least 0.1 dB better"),
-    "h06": tables.Claim(_compare("finetune_c_h_aml_atl", "supervised", lambda gap: gap <= -0.5), "-2.4 dB",
-                        "at least 0.5 dB worse"),
+    "h06": tables.Claim(_h06, "-2.4 dB", "at least 0.5 dB worse"),
     "h07": tables.Claim(_h07, "77 % (8.1 of 10.5 dB)", "at least 50 %"),
     "h08": tables.Claim(_h08, "-0.01 / -0.02 / -0.04 (bass / guitar / piano, mixtures)",
                         "lower for two of three instruments, on mixtures and isolated tracks"),
