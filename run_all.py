@@ -286,7 +286,7 @@ def interrupted(config: runs.Config) -> int | None:
     from weaklib import weights
     found = (runs.local() / f"{config.paper}-{config.id}").rglob("checkpoint*.safetensors")
     newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
-    return weights.load(newest)[1].get("step") if newest else None
+    return weights.about(newest).get("step") if newest else None
 
 
 def check() -> int:

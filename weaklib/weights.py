@@ -4,6 +4,8 @@ Contents
 --------
 save, load
     Named tensors and a JSON description, in one file, written whole or not at all.
+about
+    The description alone.
 shipped
     The checkpoints that come with the package.
 """
@@ -50,6 +52,11 @@ def save(path, tensors: dict, about: dict) -> str:
     return sha
 
 
+def _broken(path, error: Exception) -> WeaklibError:
+    return WeaklibError(f"Checkpoint {path} is missing or damaged ({type(error).__name__}); nothing was changed: "
+                        "delete it to train again.")
+
+
 def load(path) -> tuple[dict, dict]:
     """Read what `save` wrote: (tensors, about).
 
@@ -64,12 +71,27 @@ def load(path) -> tuple[dict, dict]:
             about, sha = json.loads(f.metadata()["about"]), f.metadata()["sha256"]
             tensors = {name: f.get_tensor(name) for name in f.keys()}
     except Exception as e:  # safetensors raises its own class, OSError, KeyError or TypeError
-        raise WeaklibError(f"Checkpoint {path} is missing or damaged ({type(e).__name__}); nothing was changed: "
-                           "delete it to train again.") from e
+        raise _broken(path, e) from e
     if _digest(tensors) != sha:
         raise WeaklibError(f"Checkpoint {path} is damaged (its checksum differs); nothing was changed: delete it to "
                            "train again.")
     return tensors, about
+
+
+def about(path) -> dict:
+    """Read the description that `save` wrote, without the tensors and so without their checksum.
+
+    Raises
+    ------
+    WeaklibError
+        If the file is missing, damaged, or was not written by `save`.
+    """
+    from safetensors import safe_open
+    try:
+        with safe_open(path, framework="pt") as f:
+            return json.loads(f.metadata()["about"])
+    except Exception as e:
+        raise _broken(path, e) from e
 
 
 def shipped(name: str) -> Path:
