@@ -275,6 +275,7 @@ def test_status_tells_local_committed_interrupted_and_damaged(place, capsys):
     weights.save(runs.local() / f"wisdom2020-{stopped.id}" / "checkpoint.safetensors", {}, {"step": 70})
     assert run_all.main(["--preset", "smoke", "--status"], place.notebooks) == 0
     rows = [re.split(r"  +", row) for row in capsys.readouterr().out.splitlines()[2:]]
+    rows = [row for row in rows if row[0].startswith("wisdom2020")]
     assert [row[-2:] for row in rows] == [["no", "no"], ["yes", "no"], ["interrupted at step 70", "no"],
                                           ["damaged", "no"]]
     assert rows[0][:4] == ["wisdom2020 figure2", line.row, line.corpus, "0"]

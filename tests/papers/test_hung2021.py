@@ -114,7 +114,7 @@ def test_supervised_loss_is_zero_for_the_stems(batch):
         def forward(self, X):
             return batch["S"] / X[:, None].clamp(min=1e-12)
 
-    cfg = paper.config("supervised", "smoke")
+    cfg = replace(paper.config("supervised", "smoke"), loss=paper.Loss())
     assert paper.supervised(Oracle(), batch, cfg).item() < 1e-2
     assert paper.supervised(lambda X: torch.zeros(4, 3, 1, 1), batch, cfg).item() == pytest.approx(
         batch["S"].sum((1, 2)).mean().item(), rel=1e-5)
