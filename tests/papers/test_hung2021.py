@@ -268,8 +268,9 @@ def values_from(numbers):
 
 
 @pytest.mark.parametrize("claim, numbers, want", [
-    ("h01", {"isolated_cmix": [4.3], "baseline_pishdadian": [3.8]}, tables.HOLDS),
-    ("h01", {"isolated_cmix": [4.3], "baseline_pishdadian": [4.2]}, tables.FAILS),
+    ("h01", {"isolated_cmix": [4.3], "baseline_pishdadian": [3.8], "input_mixture": [-2.3]}, tables.HOLDS),
+    ("h01", {"isolated_cmix": [4.3], "baseline_pishdadian": [4.2], "input_mixture": [-2.3]}, tables.PARTLY),
+    ("h01", {"isolated_cmix": [-4.3], "baseline_pishdadian": [-4.2], "input_mixture": [-2.3]}, tables.FAILS),
     ("h02", {"isolated_cmix": [4.3], "isolated_hmix": [4.1]}, tables.HOLDS),
     ("h02", {"isolated_cmix": [1.0], "isolated_hmix": [4.1]}, tables.FAILS),
     ("h03", {"isolated_c_h": [5.0], "isolated_cmix": [4.3]}, tables.HOLDS),

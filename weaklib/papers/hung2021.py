@@ -586,7 +586,7 @@ CAPTIONS = (
     "mixtures or isolated tracks: the rows `fpr_isolated_*` are ours.")
 
 
-# Claims: tests and tolerances were fixed before the runs.
+# Claims: tests and tolerances were fixed before the runs; that h01 asks for more than the mixture, after them.
 
 def _mean(values, row, metric="si_sdr", split="avg"):
     found = values(row, metric, split)
@@ -605,6 +605,15 @@ def _compare(better, worse, test):
         gap = _gap(values, better, worse)
         return tables.verdict([None if gap is None else test(gap)], tables.spell({f"{better} - {worse}:": gap}))
     return claim
+
+
+def _h01(values):
+    """Better by at least 0.2 dB, and than the mixture: of two that have learned nothing neither teaches better."""
+    gaps = {"c-mix - classifier:": _gap(values, "isolated_cmix", "baseline_pishdadian"),
+            "c-mix - input mixture:": _gap(values, "isolated_cmix", "input_mixture")}
+    first, second = gaps.values()
+    return tables.verdict([None if first is None else first >= 0.2,
+                           None if first is None or second is None else second > 0], tables.spell(gaps))
 
 
 def _h04(values):
@@ -675,8 +684,7 @@ def _h11(values):
 
 
 CLAIMS = {
-    "h01": tables.Claim(_compare("isolated_cmix", "baseline_pishdadian", lambda gap: gap >= 0.2), "+0.5 dB",
-                        "at least 0.2 dB better"),
+    "h01": tables.Claim(_h01, "+0.5 dB", "at least 0.2 dB better, and better than the mixture"),
     "h02": tables.Claim(_compare("isolated_hmix", "isolated_cmix", lambda gap: -1 <= gap < 0), "-0.2 dB",
                         "worse, by at most 1 dB"),
     "h03": tables.Claim(_compare("isolated_c_h", "isolated_cmix", lambda gap: gap >= 0.2), "+0.7 dB",
