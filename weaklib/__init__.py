@@ -10,3 +10,13 @@ Data flows one way: ``corpora -> models -> losses -> training -> runs -> tables 
 ``weaklib.papers.<key>`` is the only place that knows a paper.
 """
 __version__ = "0.1.0"
+
+#: Reached lazily, so that importing weaklib loads nothing heavy.
+__all__ = ["methods", "separate", "transcribe"]
+
+
+def __getattr__(name):
+    if name in __all__:
+        from weaklib import inference
+        return getattr(inference, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

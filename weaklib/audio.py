@@ -9,6 +9,8 @@ Contents
 --------
 read, write, resample
     Files, through soundfile and nothing else, and sample rates.
+probe, blocks, writing, resample_blocks
+    The same a block at a time, for files of any length.
 mix, rms, db, level
     Adding sources up, and how loud they are.
 stft, istft
@@ -17,6 +19,8 @@ stft, istft
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -52,22 +56,73 @@ def read(path, sr: int | None = None, *, allow_silent: bool = False) -> tuple[np
     """
     import soundfile
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise WeaklibError(f"There is no file {path}; check the path.")
-    try:
+    with _reading(path):
         audio, file_sr = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.SoundFileRuntimeError as e:
-        raise WeaklibError(f"{path} cannot be read as audio; save it as wav, flac, ogg or mp3.") from e
     audio = np.ascontiguousarray(audio.T)
-    if audio.size == 0:
-        raise WeaklibError(f"{path} holds no samples; record or export it again.")
-    if not np.isfinite(audio).all():
-        raise WeaklibError(f"{path} holds values that are not finite (NaN or infinity); export it again.")
-    if not allow_silent and np.ptp(audio, axis=-1).max() == 0:
-        raise WeaklibError(f"{path} is silent from start to end; choose a file with sound.")
+    _check(path, audio.min(-1, initial=np.inf), audio.max(-1, initial=-np.inf), allow_silent)
     if sr is not None:
         audio, file_sr = resample(audio, file_sr, sr), sr
     return audio, file_sr
+
+
+def blocks(path, size: int = 1 << 16) -> Iterator[np.ndarray]:
+    """Read a file block by block: arrays (channel, up to `size`), float32, each valid until the next is asked for.
+
+    Values are not checked; `probe` does that.
+    """
+    import soundfile
+    path = Path(path).expanduser()
+    with _reading(path), soundfile.SoundFile(path) as f:
+        buffer = np.empty((size, f.channels), dtype=np.float32)
+        while len(block := f.read(out=buffer)):
+            yield block.T
+
+
+def probe(path) -> tuple[int, int, int]:
+    """Read a file to its end, a block at a time, to find out what is wrong with it before work begins.
+
+    Returns
+    -------
+    n_channels, n_samples, sr : int
+        Those that are there: the header of a file that was cut off may promise more.
+
+    Raises
+    ------
+    WeaklibError
+        Where `read` does.
+    """
+    import soundfile
+    path = Path(path).expanduser()
+    with _reading(path), soundfile.SoundFile(path) as f:
+        n_channels, sr = f.channels, f.samplerate
+    n_samples, low, high = 0, np.full(n_channels, np.inf), np.full(n_channels, -np.inf)
+    for block in blocks(path):
+        n_samples += block.shape[-1]
+        low, high = np.minimum(low, block.min(-1)), np.maximum(high, block.max(-1))
+    _check(path, low, high)
+    return n_channels, n_samples, sr
+
+
+@contextmanager
+def _reading(path: Path):
+    """Say in a sentence why a file cannot be read."""
+    import soundfile
+    if not path.is_file():
+        raise WeaklibError(f"There is no file {path}; check the path.")
+    try:
+        yield
+    except soundfile.SoundFileRuntimeError as e:
+        raise WeaklibError(f"{path} cannot be read as audio; save it as wav, flac, ogg or mp3.") from e
+
+
+def _check(path, low, high, allow_silent: bool = False) -> None:
+    """Judge a file by the lowest and highest value of each channel, which NaN passes through."""
+    if (low > high).any():
+        raise WeaklibError(f"{path} holds no samples; record or export it again.")
+    if not np.isfinite([low, high]).all():
+        raise WeaklibError(f"{path} holds values that are not finite (NaN or infinity); export it again.")
+    if not allow_silent and (low == high).all():
+        raise WeaklibError(f"{path} is silent from start to end; choose a file with sound.")
 
 
 def write(path, audio, sr: int) -> None:
@@ -103,6 +158,33 @@ def write(path, audio, sr: int) -> None:
     files.write_bytes(path, buffer.getvalue())
 
 
+@contextmanager
+def writing(path, sr: int, n_channels: int, n_samples: int):
+    """Open a float wav file to be written a block at a time, whole or not at all.
+
+    Yields
+    ------
+    add : callable
+        Takes an array (channel, time).
+
+    Raises
+    ------
+    WeaklibError
+        If the file cannot be written.
+    """
+    import soundfile
+    # A wav file counts its bytes in 32 bits; RF64 is the same with 64.
+    container = "WAV" if 4 * n_channels * n_samples < 2 ** 32 - 2 ** 12 else "RF64"
+    with files.replacing(Path(path).expanduser()) as tmp:
+        with soundfile.SoundFile(tmp, "w", sr, n_channels, "FLOAT", format=container) as f:
+            def add(block):
+                try:
+                    f.write(block.T)
+                except soundfile.SoundFileRuntimeError as e:
+                    raise OSError(str(e)) from e  # of which files.replacing knows what to say
+            yield add
+
+
 def resample(x, from_sr: int, to_sr: int) -> np.ndarray:
     """Resample along the last axis with soxr's high-quality linear-phase filter.
 
@@ -121,6 +203,37 @@ def resample(x, from_sr: int, to_sr: int) -> np.ndarray:
         return x
     flat = soxr.resample(x.reshape(-1, x.shape[-1]).T, from_sr, to_sr)  # soxr has time first
     return np.ascontiguousarray(flat.T).reshape(*x.shape[:-1], len(flat))
+
+
+def resample_blocks(blocks: Iterable, from_sr: int, to_sr: int, length: int) -> Iterator[np.ndarray]:
+    """Resample a signal that comes in blocks (channel, time), with the result of `resample`.
+
+    Parameters
+    ----------
+    blocks : iterable of array, shape=(channel, time)
+    from_sr, to_sr : int, Hz
+    length : int, samples
+        What comes out in all, cut off or filled with zeros at the end.
+    """
+    left = length
+    for block in _resampled(blocks, from_sr, to_sr):
+        if 0 < left and block.shape[-1]:
+            block = block[:, :left]
+            left -= block.shape[-1]
+            yield block
+    if left:
+        yield np.zeros((len(block), left), dtype=np.float32)
+
+
+def _resampled(blocks, from_sr, to_sr):
+    import soxr
+    stream = None
+    for block in blocks:
+        stream = stream or soxr.ResampleStream(from_sr, to_sr, len(block), dtype="float32")
+        # Contiguous with time first, which is what soxr wants
+        yield block if from_sr == to_sr else stream.resample_chunk(np.ascontiguousarray(block.T)).T
+    if from_sr != to_sr:
+        yield stream.resample_chunk(np.empty((0, len(block)), dtype=np.float32), last=True).T
 
 
 def mix(sources):

@@ -82,8 +82,8 @@ def replacing(path):
         os.chmod(tmp, 0o644)
         os.replace(tmp, path)
     except OSError as e:
-        raise WeaklibError(f"Cannot write {path} ({e.strerror or e}); free some space or set WEAKLIB_HOME to a "
-                           "folder that can be written.") from e
+        raise WeaklibError(f"Cannot write {path} ({e.strerror or e}); free some space or choose a folder that can "
+                           "be written (WEAKLIB_HOME for what weaklib keeps).") from e
     finally:
         if tmp and os.path.exists(tmp):
             os.unlink(tmp)
@@ -122,7 +122,7 @@ def need_space(folder, n_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
         raise WeaklibError(f"{folder} has {free / 1e6:.0f} MB free and {n_bytes / 1e6:.0f} MB are needed; free some "
-                           "space or set WEAKLIB_HOME to another disk.")
+                           "space or choose another disk (WEAKLIB_HOME for what weaklib keeps).")
 
 
 def lock(path):

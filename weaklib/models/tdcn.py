@@ -203,6 +203,29 @@ class TDCN(nn.Module):
             With consistency, ``est.sum(1) == mix`` up to rounding.
         """
         coefficients, features = self.basis(mix)
+        masks, heard = self._decide(features)
+        return self._render(mix, coefficients, masks, heard)
+
+    def separate(self, mix):
+        """Separate several channels with what the network makes of their mean.
+
+        Parameters
+        ----------
+        mix : Tensor, shape=(batch, channel, time)
+
+        Returns
+        -------
+        est : Tensor, shape=(batch, n_src, channel, time)
+            Its sum over sources is `mix`; with an STFT its mean over channels is ``self(mix.mean(1))``.
+        """
+        n_channels = mix.shape[1]
+        _, features = self.basis(mix.mean(1))
+        decided = (x.repeat_interleave(n_channels, 0) for x in self._decide(features))
+        flat = mix.flatten(0, 1)
+        return self._render(flat, self.basis(flat)[0], *decided).unflatten(0, (-1, n_channels)).transpose(1, 2)
+
+    def _decide(self, features):
+        """Return masks (batch, source, bin, frame), and what the weights of mixture consistency are made of."""
         # Channels first, so that each dense layer is one matrix product over all examples and frames.
         x = self.bottleneck(features.transpose(0, 1).contiguous())
         starts = {}
@@ -212,12 +235,16 @@ class TDCN(nn.Module):
                 starts[b] = x
             x = block(x)
         masks = torch.sigmoid(self.masks.weight @ x.flatten(1)).unflatten(1, x.shape[1:])
-        masks = masks.unflatten(0, (self.n_src, self.basis.n_bins)).permute(2, 0, 1, 3)  # (batch, source, bin, frame)
+        masks = masks.unflatten(0, (self.n_src, self.basis.n_bins)).permute(2, 0, 1, 3)
+        return masks, x.mean(-1).T
+
+    def _render(self, mix, coefficients, masks, heard):
+        """Apply the masks and make the estimates add up to the mixture."""
         with torch.autocast(mix.device.type, enabled=False):  # waveforms in full precision
             est = self.basis.inverse(masks.float() * coefficients[:, None], mix.shape[-1])
             if self.consistency is None:
                 return est
             rest = mix - est.sum(1)
-            share = (torch.softmax(self.weights(x.mean(-1).T.float()), -1) if self.consistency == "predicted"
+            share = (torch.softmax(self.weights(heard.float()), -1) if self.consistency == "predicted"
                      else est.new_full(est.shape[:2], 1 / self.n_src))
             return est + share[..., None] * rest[:, None]

@@ -33,11 +33,13 @@ from torch.func import functional_call
 
 from weaklib import audio, corpora, losses, metrics, runs, tables, training, weights
 from weaklib.files import WeaklibError
+from weaklib.inference import Separating, Transcribing
 from weaklib.models import TCN
 
 INSTRUMENTS = ("piano", "guitar", "bass")
 SR, N_FFT, HOP, PITCHES = 16000, 2048, 500, 88   # section 3.2: 32 frames per second
 N_BINS = N_FFT // 2 + 1
+LOWEST = 21                                      # MIDI pitch of a roll's first row: the keys of a piano
 ACTIVITY = (0.41, 0.14, 0.67)                    # share of the frames in which an instrument plays, section 3.2
 THRESHOLDS = np.arange(0.1, 0.91, 0.1)           # tried on validation
 
@@ -448,6 +450,32 @@ def models(record: runs.Record | None = None) -> Pair:
     pair = Pair(Net(**about["key"]["config"]["net"]))
     pair.load_state_dict({name: t.float() for name, t in tensors.items()})
     return pair.eval()
+
+
+def _separating(record, device):
+    model = models(record).separator.to(device)
+
+    def separate(mix):
+        X = audio.stft(mix, N_FFT, HOP)
+        masks = model(X.mean(1).abs())
+        return audio.istft(masks[:, :, None] * X[:, None], HOP, mix.shape[-1])
+
+    return separate
+
+
+def _transcribing(record, device):
+    model = models(record).transcriptor.to(device)
+    return lambda x: model(magnitude(x)).sigmoid() - model.thresholds[:, None, None]
+
+
+_CLIP = 4 * SR  # what both are trained on
+
+SEPARATING = Separating(
+    about="a trio of piano, distorted guitar and bass; it has only heard sampled ones", sr=SR, block=_CLIP,
+    window=N_FFT, outputs=INSTRUMENTS, load=_separating)
+TRANSCRIBING = Transcribing(
+    about="the notes of such a trio", sr=SR, block=_CLIP, window=N_FFT, hop=HOP,
+    outputs=dict(zip(INSTRUMENTS, (0, 30, 33))), lowest=LOWEST, load=_transcribing)
 
 
 # Presets and rows

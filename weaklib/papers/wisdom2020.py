@@ -30,6 +30,7 @@ import torch
 
 from weaklib import corpora, losses, metrics, runs, tables, training, weights
 from weaklib.files import WeaklibError
+from weaklib.inference import Separating
 from weaklib.models import TDCN
 
 N_OUT = 4  # outputs: a mixture of two mixtures of up to two speakers (section 4.1)
@@ -274,6 +275,16 @@ def separator(record: runs.Record | None = None) -> TDCN:
     model = build(Net(**about["key"]["config"]["net"]))
     model.load_state_dict({name: t.float() for name, t in tensors.items()})
     return model.eval()
+
+
+def _separating(record, device):
+    return separator(record).to(device).separate
+
+
+SEPARATING = Separating(
+    about="two voices talking at once; it has only heard synthetic ones", sr=8000, window=512,
+    block=4 * 8000,  # twice its training clips: half a block must tell who is who in the next
+    outputs=tuple(f"output {i + 1}" for i in range(N_OUT)), load=_separating, ordered=False)
 
 
 # Tables

@@ -1,0 +1,431 @@
+"""weaklib.inference: stems and notes of any audio against oracles, what is refused, and the commands end to end."""
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pretty_midi
+import pytest
+import scipy.signal
+import soundfile
+import torch
+
+import weaklib
+from weaklib import audio, inference, progress
+from weaklib.__main__ import main
+from weaklib.corpora.band import piano_roll
+from weaklib.files import WeaklibError
+from weaklib.papers import hung2021, wisdom2020
+
+RNG = np.random.default_rng(0)
+TAPS = scipy.signal.firwin(201, 0.5)  # looks 100 samples to either side
+
+
+def halves(x):
+    """A linear, time-invariant separator: (batch, channel, time) -> the low half of the spectrum, and the high one."""
+    low = torch.nn.functional.conv1d(x.flatten(0, 1)[:, None], torch.tensor(TAPS, dtype=x.dtype)[None, None],
+                                     padding=100).view_as(x)
+    return torch.stack([low, x - low], 1)
+
+
+def spec(sr=8000, block=2000, run=halves, **kwargs):
+    return inference.Separating("", sr, block, 64, ("low", "high"), lambda record, device: run, **kwargs)
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """Make the toy the separator of hung2021, or any other that is given to it."""
+    def use(**kwargs):
+        monkeypatch.setattr(hung2021, "SEPARATING", spec(**kwargs))
+    use()
+    return use
+
+
+@pytest.fixture
+def pair(monkeypatch):
+    """A tiny untrained pair in place of the one that comes with the package."""
+    torch.manual_seed(0)
+    pair = hung2021.Pair(hung2021.PRESETS["smoke"][0].net).eval()
+    monkeypatch.setattr(hung2021, "models", lambda record=None: pair)
+    return pair
+
+
+def tones(sr, seconds, channels):
+    """1 and 3 kHz, shape=(2, channel, time): what the toy keeps apart; the channels differ in level."""
+    t = np.arange(round(sr * seconds)) / sr
+    levels = np.linspace(0.4, 0.1, channels)[:, None]
+    return np.stack([levels * np.sin(2 * np.pi * f * t) for f in (1000, 3000)]).astype(np.float32)
+
+
+# Stems
+
+@pytest.mark.parametrize("n", [64, 1999, 2000, 2001, 3000, 20_011])
+def test_a_filter_gives_what_it_gives_in_one_pass(toy, n):
+    x = RNG.standard_normal((2, n)).astype(np.float32)
+    stems = weaklib.separate(x, 8000)
+    low = scipy.signal.convolve(x.astype(float), TAPS[None], "same")
+    assert list(stems) == ["low", "high"]
+    assert np.abs(stems["low"] - low).max() < 1e-5 and np.abs(stems["high"] - (x - low)).max() < 1e-5
+
+
+@pytest.mark.parametrize("sr, channels, seconds", [
+    (8000, 1, 3), (44100, 2, 2.00003), (44100, 1, 2.0), (96000, 6, 0.7), (7919, 3, 1.5), (11025, 1, 70)])
+def test_any_rate_and_channels(toy, capfd, sr, channels, seconds):
+    parts = tones(sr, seconds, channels)
+    stems = weaklib.separate(parts.sum(0), sr)
+    inner = slice(sr // 20, -sr // 20)  # where a tone begins it has no one frequency
+    for stem, part in zip(stems.values(), parts):
+        assert stem.dtype == np.float32 and stem.shape == part.shape
+        assert np.abs(stem - part)[:, inner].max() < 5e-3
+    assert ("separating" in capfd.readouterr().err) == (seconds > 60)  # a bar for what takes long only
+
+
+def test_one_channel_without_an_axis_and_other_types(toy):
+    x = (1000 * tones(8000, 1, 1).sum(0)[0]).astype(np.int16)
+    for given in (x, x.astype(np.float64), torch.from_numpy(x)):
+        stem = weaklib.separate(given, 8000)["low"]
+        assert stem.shape == x.shape and stem.dtype == np.float32
+        assert np.array_equal(stem, weaklib.separate(x[None].astype(np.float32), 8000)["low"][0])
+
+
+def test_outputs_without_order_are_aligned(toy):
+    x = tones(8000, 8, 2).sum(0)
+    expected = weaklib.separate(x, 8000)
+    rng = np.random.default_rng(5)
+
+    def permuted(x):
+        return torch.stack([est[rng.permutation(2).tolist()] for est in halves(x)])
+
+    toy(run=permuted, ordered=False)
+    got = weaklib.separate(x, 8000)
+    swapped = np.abs(got["low"] - expected["high"]).max() < np.abs(got["low"] - expected["low"]).max()
+    for name, other in (("low", "high"), ("high", "low")):
+        assert np.abs(got[name] - expected[other if swapped else name]).max() < 1e-6
+    toy(run=permuted)  # the test can fail
+    got = weaklib.separate(x, 8000)
+    assert min(np.abs(got["low"] - e).max() for e in expected.values()) > 0.1
+
+
+def test_no_more_than_a_few_blocks_at_a_time(toy):
+    shapes = []
+
+    def watched(x):
+        shapes.append(tuple(x.shape))
+        return halves(x)
+
+    toy(run=watched)
+    weaklib.separate(np.ones((2, 40_000)), 8000)
+    assert len(shapes) > 10 and max(n * channels for n, channels, _ in shapes) <= inference.AT_ONCE
+    assert {length for *_, length in shapes} == {2000}
+
+
+def test_separator_that_comes_with_the_package():
+    x = np.stack([RNG.standard_normal(40_000), np.zeros(40_000)]).astype(np.float32) / 10
+    stems = weaklib.separate(x, 8000, "wisdom2020")
+    assert list(stems) == ["output 1", "output 2", "output 3", "output 4"]
+    total = sum(stems.values())
+    assert np.abs(total - x).max() < 1e-5
+    assert all(np.abs(stem[1]).max() < 1e-5 for stem in stems.values())  # what one channel lacks, its stems lack
+    silent = weaklib.separate(np.zeros(20_000), 16000, "wisdom2020")
+    assert all(not stem.any() for stem in silent.values())
+
+
+def test_channels_of_wisdom2020_share_their_masks():
+    model, x = wisdom2020.separator(), torch.randn(2, 3, 8000)
+    with torch.no_grad():
+        est = model.separate(x)
+        assert est.shape == (2, 4, 3, 8000)
+        assert torch.allclose(est.mean(2), model(x.mean(1)), atol=1e-5)
+        assert torch.allclose(model.separate(x[:, :1])[:, :, 0], model(x[:, 0]), atol=1e-6)
+
+
+def test_channels_of_hung2021_share_their_masks(pair):
+    x = RNG.standard_normal((2, 30_000)).astype(np.float32) / 10
+    stems = weaklib.separate(x, 16000)
+    assert list(stems) == ["piano", "guitar", "bass"]
+    with torch.no_grad():
+        whole = pair.separator.separate(torch.from_numpy(x.mean(0))[None])[0].numpy()  # shorter than a block
+    for stem, est in zip(stems.values(), whole):
+        assert np.abs(stem.mean(0) - est).max() < 1e-5
+    assert all(not stem.any() for stem in weaklib.separate(np.zeros(70_000), 16000).values())
+
+
+def test_record_and_device_reach_the_loader(monkeypatch):
+    seen = []
+
+    def load(record, device):
+        seen.append((record, device))
+        return halves
+
+    monkeypatch.setattr(hung2021, "SEPARATING", inference.Separating("", 8000, 2000, 64, ("a", "b"), load))
+    weaklib.separate(np.ones(3000), 8000, record="mine", device="cpu")
+    assert seen == [("mine", "cpu")]
+
+
+# Notes
+
+def random_notes(rng, n_frames, rate):
+    """Notes (n, 4) in the middle of whole frames, at least two frames long, with a frame between those of one pitch."""
+    found = []
+    for pitch in rng.choice(np.arange(21, 109), 12, replace=False):
+        frame = int(rng.integers(0, 10))
+        while (stop := frame + int(rng.integers(2, 12))) <= n_frames:
+            jitter = rng.uniform(-0.4, 0.4, 2)
+            found.append(((frame + jitter[0]) / rate, (stop + jitter[1]) / rate, pitch, 80))
+            frame = stop + int(rng.integers(1, 9))
+    return np.array(sorted(found))
+
+
+def test_notes_of_a_roll_are_those_it_was_made_of():
+    for seed in range(20):
+        played = random_notes(np.random.default_rng(seed), 100, 32)
+        got = inference.notes(piano_roll(played, 100, 32) > 0, 32)
+        assert len(got) == len(played)
+        by_pitch = lambda rows: rows[np.lexsort((rows[:, 0], rows[:, 2]))]
+        assert np.array_equal(by_pitch(got)[:, 2], by_pitch(played)[:, 2])
+        assert np.abs(by_pitch(got)[:, :2] - by_pitch(played)[:, :2]).max() <= 0.5 / 32
+        assert np.all(np.diff(got[:, 0]) >= 0)
+
+
+def test_single_frames_are_no_notes():
+    roll = np.zeros((88, 20), bool)
+    roll[3, 5] = roll[4, 5:7] = roll[87, 18:] = roll[0, :2] = True
+    assert inference.notes(roll, 10).tolist() == [[0, 0.2, 21], [0.5, 0.7, 25], [1.8, 2.0, 108]]
+    assert inference.notes(np.zeros((88, 20)), 10).shape == (0, 3)
+
+
+#: Frequencies of the listener's three pitches: whole periods per hop of 500 at 16 kHz.
+PITCHES = {60: 320, 64: 640, 67: 1280}
+
+
+@pytest.fixture
+def listener(monkeypatch):
+    """A transcriptor that hears three sines by their energy in each frame; instruments are levels of loudness."""
+    def hear(x):
+        assert x.shape[-1] <= 16 * 500
+        t = torch.arange(-250, 250) / 16000
+        frames = torch.nn.functional.pad(x, (250, 250)).unfold(-1, 500, 500)  # centred on 500 k
+        energy = torch.stack([torch.abs(frames @ torch.exp(-2j * torch.pi * f * t).real.float()).square()
+                              + torch.abs(frames @ torch.exp(-2j * torch.pi * f * t).imag.float()).square()
+                              for f in PITCHES.values()], -2).sqrt() / 250
+        return torch.stack([energy - 0.1, 0 * energy - 0.5], 1)
+    monkeypatch.setattr(hung2021, "TRANSCRIBING", inference.Transcribing(
+        "", 16000, 16 * 500, 500, 500, {"sines": 5, "nothing": 7}, 60, lambda record, device: rows(hear)))
+
+
+def rows(hear):
+    """Spread the three pitches over the rows of a roll that begins at 60."""
+    def run(x):
+        values = hear(x)
+        roll = values.new_full((*values.shape[:2], 8, values.shape[-1]), -0.5)
+        roll[:, :, [0, 4, 7]] = values
+        return roll
+    return run
+
+
+PLAYED = [(0.5, 1.0, 60), (0.75, 2.5, 64), (2.0, 2.25, 60), (2.25, 3.0, 67)]
+
+
+def played(sr, seconds=3.3):
+    t = np.arange(round(sr * seconds)) / sr
+    return sum(0.2 * np.sin(2 * np.pi * PITCHES[p] * t) * ((t >= a) & (t < b)) for a, b, p in PLAYED)
+
+
+@pytest.mark.parametrize("sr, channels", [(16000, 1), (44100, 2), (22050, 6)])
+def test_transcribe(listener, sr, channels):
+    midi = weaklib.transcribe(np.tile(played(sr), (channels, 1)), sr)
+    sines, nothing = midi.instruments
+    assert (sines.name, sines.program, nothing.name, nothing.program) == ("sines", 5, "nothing", 7)
+    got = sorted((n.start, n.end, n.pitch) for n in sines.notes)
+    assert [n[2] for n in got] == [n[2] for n in sorted(PLAYED)] and not nothing.notes
+    assert np.abs(np.array(got)[:, :2] - np.array(sorted(PLAYED))[:, :2]).max() <= 1.01 / 32
+    assert {n.velocity for n in sines.notes} == {inference.VELOCITY}
+
+
+def test_transcriptor_detects_what_it_detects_alone(pair):
+    x = torch.from_numpy(RNG.standard_normal(40_000).astype(np.float32) / 10)  # shorter than a block
+    pair.transcriptor.thresholds.copy_(torch.tensor([0.49, 0.5, 0.51]))
+    with torch.no_grad():
+        roll = pair.transcriptor.detect(hung2021.magnitude(x[None]))[0].numpy()
+    midi = weaklib.transcribe(x, 16000)
+    assert [(i.name, i.program) for i in midi.instruments] == [("piano", 0), ("guitar", 30), ("bass", 33)]
+    assert sum(len(i.notes) for i in midi.instruments) > 10
+    for instrument, one in zip(midi.instruments, roll):
+        expected = inference.notes(one, 32)
+        got = np.array([(n.start, n.end, n.pitch) for n in instrument.notes]).reshape(-1, 3)
+        assert np.allclose(got, np.minimum(expected, [np.inf, 2.5, np.inf]))
+
+
+def test_nothing_sounds_in_silence(pair):
+    """Thresholds that every frame exceeds: notes wherever there is sound, and only there."""
+    pair.transcriptor.thresholds.zero_()
+    x = np.zeros(160_000)
+    assert not any(i.notes for i in weaklib.transcribe(x, 16000).instruments)
+    x[64_000:96_000] = RNG.standard_normal(32_000) / 10
+    for instrument in weaklib.transcribe(x, 16000).instruments:
+        assert len(instrument.notes) == 88
+        assert all(abs(n.start - 4) <= 1 / 32 and abs(n.end - 6) <= 2 / 32 for n in instrument.notes)
+
+
+# What there is, and what is refused
+
+def test_methods():
+    found = {(m["method"], m["does"]): m for m in weaklib.methods()}
+    assert found["wisdom2020", "separate"]["sr"] == 8000 and found["wisdom2020", "separate"]["comes"]
+    assert found["hung2021", "separate"]["outputs"] == ("piano", "guitar", "bass")
+    assert found["hung2021", "transcribe"]["sr"] == 16000
+    assert ("wisdom2020", "transcribe") not in found
+
+
+@pytest.mark.parametrize("x, sr, says", [
+    (np.zeros(0), 8000, "no samples"), (np.zeros((2, 0)), 8000, "no samples"), (np.ones(63), 8000, "7.88 ms.*8 ms"),
+    (np.r_[np.ones(100), np.nan], 8000, "finite"), (np.r_[np.ones(100), -np.inf], 8000, "finite"),
+    (np.ones((3000, 2)), 8000, r"\(channel, time\)"), (np.ones((1, 1, 100)), 8000, "shape"),
+    (np.ones(100, complex), 8000, "complex"), (np.ones(100), 0, "sample rate"), (np.ones(100), 8000.5, "sample rate")])
+def test_audio_that_is_refused(toy, x, sr, says):
+    with pytest.raises(WeaklibError, match=says) as error:
+        weaklib.separate(x, sr)
+    assert str(error.value).endswith(".") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("call, says", [
+    (lambda x: weaklib.separate(x, 8000, "nobody"), "'nobody' can separate; choose one of wisdom2020, hung2021"),
+    (lambda x: weaklib.transcribe(x, 8000, "wisdom2020"), "can transcribe; choose one of hung2021"),
+    (lambda x: weaklib.separate(x, 8000, query="a dog"), "takes no query"),
+    (lambda x: weaklib.separate(x, 8000, device="tpu"), "Unknown device")])
+def test_calls_that_are_refused(toy, call, says):
+    with pytest.raises(WeaklibError, match=says):
+        call(np.ones(5000))
+
+
+def test_weaklib_has_nothing_else():
+    with pytest.raises(AttributeError, match="'seperate'"):
+        weaklib.seperate
+    with pytest.raises(ImportError):
+        from weaklib import seperate  # noqa: F401
+
+
+def test_method_of_a_record(listener):
+    record = SimpleNamespace(key={"paper": "hung2021"})
+    assert len(weaklib.transcribe(played(16000), 16000, record=record).instruments) == 2
+
+
+# Files
+
+@pytest.mark.parametrize("name, subtype, sr, channels", [
+    ("old.wav", "PCM_U8", 8000, 1), ("wide.flac", "PCM_24", 96000, 6), ("my song.v2.ogg", "VORBIS", 44100, 2),
+    ("b.mp3", "MPEG_LAYER_III", 22050, 2)])
+def test_separate_command(toy, tmp_path, capsys, name, subtype, sr, channels):
+    toy(block=4000)
+    soundfile.write(tmp_path / name, tones(sr, 1.3, channels).sum(0).T, sr, subtype=subtype)
+    assert main(["separate", str(tmp_path / name), "--method", "hung2021", "--out", str(tmp_path / "stems")]) == 0
+    x, _ = audio.read(tmp_path / name)
+    stem = Path(name).stem
+    paths = [tmp_path / "stems" / f"{stem}-{output}.wav" for output in ("low", "high")]
+    assert capsys.readouterr().out.split("\n")[:2] == [str(p) for p in paths]
+    assert sorted((tmp_path / "stems").iterdir()) == sorted(paths)
+    for path, expected in zip(paths, weaklib.separate(x, sr).values()):
+        got, rate = audio.read(path)
+        assert soundfile.info(path).subtype == "FLOAT" and rate == sr
+        assert got.shape == x.shape and np.abs(got - expected).max() < 1e-6  # mp3 decodes by block a bit differently
+
+
+def test_long_files_are_rf64(tmp_path):
+    """The container of what would not fit into a wav file, tried with little in it."""
+    with audio.writing(tmp_path / "x.wav", 96000, 6, 96000 * 3600) as add:
+        add(np.ones((6, 10), np.float32))
+    assert (tmp_path / "x.wav").read_bytes()[:4] == b"RF64"
+    assert audio.read(tmp_path / "x.wav", allow_silent=True)[0].shape == (6, 10)
+
+
+def test_transcribe_command(listener, tmp_path, capsys):
+    audio.write(tmp_path / "x.wav", played(44100), 44100)
+    out = tmp_path / "x.mid"
+    assert main(["transcribe", str(tmp_path / "x.wav"), "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    sines = pretty_midi.PrettyMIDI(str(out)).instruments[0]
+    assert sorted(n.pitch for n in sines.notes) == [60, 60, 64, 67]
+    direct = weaklib.transcribe(*audio.read(tmp_path / "x.wav")).instruments[0]
+    starts = [sorted(n.start for n in i.notes) for i in (sines, direct)]
+    assert np.allclose(*starts, atol=3e-3)  # ticks
+
+
+def broken(path):
+    path.write_bytes(b"RIFF this is no audio at all")
+
+
+def cut_off(path):
+    soundfile.write(path, RNG.standard_normal(44100) / 10, 44100, format="FLAC")
+    path.write_bytes(path.read_bytes()[:30_000])
+
+
+def holding(*values):
+    return lambda path: soundfile.write(path, np.resize(values, 8000) if values else np.zeros((0, 1)), 8000, "FLOAT")
+
+
+@pytest.mark.parametrize("command", ["separate", "transcribe"])
+@pytest.mark.parametrize("make, says", [
+    (broken, "cannot be read"), (cut_off, "cannot be read"), (holding(), "no samples"), (holding(0.0), "silent"),
+    (holding(0.1, np.nan), "finite"), (lambda path: None, "no file"), (lambda path: path.mkdir(), "no file"),
+    (lambda path: soundfile.write(path, [0.1, 0.2], 8000), "0.25 ms")])
+def test_bad_files_get_a_sentence(toy, listener, tmp_path, capsys, command, make, says):
+    path, out = tmp_path / "x.wav", tmp_path / "out"
+    make(path)
+    assert main([command, str(path), "--out", str(out if command == "separate" else out / "x.mid")]) == 2
+    printed = capsys.readouterr()
+    assert says in printed.err and printed.err.count("\n") == 1 and not printed.out
+    assert not out.exists()
+
+
+def test_nothing_is_overwritten_unless_forced(toy, listener, tmp_path, capsys):
+    audio.write(tmp_path / "x.wav", played(16000), 16000)
+    for command, out, target in (("separate", tmp_path, tmp_path / "x-high.wav"),
+                                 ("transcribe", tmp_path / "x.mid", tmp_path / "x.mid")):
+        target.write_text("before")
+        assert main([command, str(tmp_path / "x.wav"), "--out", str(out)]) == 2
+        assert str(target) in capsys.readouterr().err and target.read_text() == "before"
+        assert main([command, str(tmp_path / "x.wav"), "--out", str(out), "--force"]) == 0
+        assert target.stat().st_size > 100
+    assert main(["transcribe", str(tmp_path / "x.wav"), "--out", str(tmp_path / "x.txt")]) == 2
+
+
+def test_a_failure_leaves_nothing_behind(toy, tmp_path, capsys):
+    calls = []
+
+    def fails(x):
+        calls.append(1)
+        if len(calls) == 3:
+            raise WeaklibError("This model has had enough.")
+        return halves(x)
+
+    toy(run=fails)
+    audio.write(tmp_path / "x.wav", tones(8000, 5, 1).sum(0), 8000)
+    assert main(["separate", str(tmp_path / "x.wav"), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith("This model") and not list((tmp_path / "out").iterdir())
+
+
+def test_help_and_methods(capsys):
+    for argv in (["--help"], ["separate", "--help"], ["transcribe", "--help"]):
+        with pytest.raises(SystemExit) as stop:
+            main(argv)
+        assert stop.value.code == 0
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 2
+    assert main(["methods"]) == 0
+    assert "piano, guitar, bass" in capsys.readouterr().out
+
+
+def test_help_needs_no_torch():
+    code = ("import sys, weaklib, weaklib.inference, weaklib.__main__ as m\n"
+            "try: m.main(['--help'])\nexcept SystemExit: pass\nprint('torch' in sys.modules)")
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                         cwd=Path(__file__).resolve().parents[1])
+    assert out.stdout.endswith("False\n")
+
+
+def test_progress_tells_the_end(toy, monkeypatch, tmp_path):
+    monkeypatch.setenv(progress.CHANNEL, str(tmp_path / "progress"))
+    weaklib.separate(np.ones(8000 * 61), 8000)
+    assert (tmp_path / "progress").read_text() == "separating 487/487, 0 s left"

@@ -1,0 +1,424 @@
+"""Trained models on your own audio, of any length, sample rate and number of channels.
+
+A paper joins by a constant `SEPARATING` or `TRANSCRIBING` in its module, which says what its model takes and gives and
+how to load it. The rest is here: audio comes in piece by piece, is resampled, cut into overlapping blocks (see
+`weaklib.overlap`), a few of which go through the model at a time, and what comes out is cross-faded and resampled back.
+Nothing but the result is as long as the audio, and the functions for files do not even hold that.
+
+Contents
+--------
+separate, transcribe
+    Arrays in; stems or MIDI out. Both, and `methods`, are also there as ``weaklib.separate`` and so on.
+separate_file, transcribe_file
+    The same from file to file.
+methods
+    What there is.
+Separating, Transcribing
+    What a paper says of its model.
+notes
+    A roll as notes.
+"""
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from weaklib import audio as sound
+from weaklib import files, overlap, papers, weights
+from weaklib.files import WeaklibError
+from weaklib.progress import track
+
+AT_ONCE = 4       # blocks through the model: with more, arrays grow past what the C library keeps for reuse
+PIECE = 1 << 16   # samples of an array that are taken at a time
+LONG = 60.0       # s of audio from which on progress is shown
+MIN_FRAMES = 2    # of a note: one frame is what a flickering probability makes, and shorter than almost any note
+VELOCITY = 80     # of every note: the models say what sounds, not how loud
+FLOOR = 1e-4      # peak, -80 dBFS, below which no note sounds: networks that normalise hear notes in noise of any level
+
+
+@dataclass(frozen=True)
+class Separating:
+    """What a separator takes and gives.
+
+    Attributes
+    ----------
+    about : str
+        What it does, in a few words.
+    sr : int, Hz
+    block : int, samples
+        What it hears at a time: the length of its training clips, or a few times that.
+    window : int, samples
+        Of its filterbank; shorter audio is refused.
+    outputs : tuple of str
+    load : callable
+        ``load(record, device)`` -> a function of tensors on that device, mixtures (batch, channel, time) to estimates
+        (batch, source, channel, time). `record` is a `weaklib.runs.Record`, or None for what comes with the package.
+    ordered : bool
+        Whether an output is always the same source; else neighbouring blocks are aligned.
+    """
+
+    about: str
+    sr: int
+    block: int
+    window: int
+    outputs: tuple[str, ...]
+    load: Callable
+    ordered: bool = True
+
+
+@dataclass(frozen=True)
+class Transcribing:
+    """What a transcriptor takes and gives.
+
+    Attributes
+    ----------
+    about, sr, window
+        As in `Separating`.
+    block : int, samples
+        A multiple of `hop`.
+    hop : int, samples
+        From frame to frame; frame `k` is centred on sample ``k * hop``.
+    outputs : dict of str to int
+        Instrument -> General MIDI program, from 0.
+    lowest : int
+        MIDI pitch of the roll's first row.
+    load : callable
+        ``load(record, device)`` -> a function of tensors on that device, audio (batch, time) to values (batch,
+        instrument, pitch, ``time / hop + 1``), which are above zero where a note sounds and between -1 and 1.
+    """
+
+    about: str
+    sr: int
+    block: int
+    window: int
+    hop: int
+    outputs: dict[str, int]
+    lowest: int
+    load: Callable
+
+
+#: What can be done -> the name of the constant in a paper's module.
+KINDS = {"separate": "SEPARATING", "transcribe": "TRANSCRIBING"}
+
+
+def methods() -> list[dict]:
+    """List what `separate` and `transcribe` can do.
+
+    Returns
+    -------
+    list of dict
+        ``method`` (its name), ``does`` ("separate" or "transcribe"), ``about``, ``sr`` (Hz, above half of which it
+        hears and gives nothing), ``outputs`` (names), and ``comes`` (whether a trained model comes with the package;
+        else give a record).
+    """
+    return [{"method": key, "does": does, "about": spec.about, "sr": spec.sr, "outputs": tuple(spec.outputs),
+             "comes": _comes(key)}
+            for does in KINDS for key in papers.PAPERS if (spec := _spec(key, does))]
+
+
+def separate(audio, sr: int, method: str = "hung2021", *, query: str | None = None, record=None,
+             device: str = "auto") -> dict[str, np.ndarray]:
+    """Separate audio of any length.
+
+    Channels share what was estimated from their mean, so that a source stays where it is in the stereo image. Above
+    half the method's own sample rate nothing is separated, and the stems have nothing.
+
+    Parameters
+    ----------
+    audio : array, shape=(time,) or (channel, time)
+    sr : int, Hz
+        Any; it is resampled to the method's and back.
+    method : str
+        See `methods`.
+    query : str, optional
+        What to look for, with methods that are asked in words; there is none yet.
+    record : weaklib.runs.Record, optional
+        A model of your own; by default the one that comes with the package.
+    device : {"auto", "cpu", "cuda"}
+
+    Returns
+    -------
+    dict of str to array, float32
+        The outputs of the method, each in the shape of `audio`. Those without a fixed order ("output 1", ...) keep to
+        one source from block to block, as far as their overlap tells.
+
+    Raises
+    ------
+    WeaklibError
+        If the audio is empty, not finite, too short or of the wrong shape, or there is no such method or model.
+    """
+    if query is not None:
+        raise WeaklibError(f"{method} takes no query; leave it out.")
+    spec = _named(method, "separate")
+    x, sr = _checked(audio, sr, method, spec)
+    stems = {name: np.empty(np.shape(audio), dtype=np.float32) for name in spec.outputs}
+    done = 0
+    for piece in _separated(spec, _pieces(x), sr, *x.shape, record, device):
+        n = piece.shape[-1]
+        for stem, part in zip(stems.values(), piece):
+            stem.reshape(x.shape)[:, done:done + n] = part
+        done += n
+    return stems
+
+
+def transcribe(audio, sr: int, method: str | None = None, *, record=None, device: str = "auto"):
+    """Transcribe audio of any length.
+
+    Parameters
+    ----------
+    audio : array, shape=(time,) or (channel, time)
+        The mean of the channels is heard.
+    sr : int, Hz
+    method : str, optional
+        See `methods`; by default the first whose model comes with the package, or the record's.
+    record : weaklib.runs.Record, optional
+    device : {"auto", "cpu", "cuda"}
+
+    Returns
+    -------
+    pretty_midi.PrettyMIDI
+        One instrument per output of the method, with notes or without. A note is a run of frames in which its pitch
+        sounds, two at least; velocities are all the same.
+
+    Raises
+    ------
+    WeaklibError
+        As `separate` does.
+    """
+    method, spec = _transcriptor(method, record)
+    x, sr = _checked(audio, sr, method, spec)
+    return _transcribed(spec, _pieces(x), sr, x.shape[-1], record, device)
+
+
+def separate_file(path, folder, method: str = "hung2021", *, record=None, device: str = "auto",
+                  overwrite: bool = False) -> list[Path]:
+    """Separate a file into ``<folder>/<name of the file>-<output>.wav``, float at the file's own rate.
+
+    The stems are written as they come, and appear when all are complete.
+
+    Parameters
+    ----------
+    path : path-like
+        A wav, flac, ogg or mp3 file.
+    folder : path-like
+        Made if need be.
+    method, record, device
+        See `separate`.
+    overwrite : bool
+        Whether stems may be there already.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    WeaklibError
+        As `separate` and `weaklib.audio.read` do, or if a stem exists or cannot be written.
+    """
+    spec = _named(method, "separate")
+    folder = Path(folder).expanduser()
+    to = [folder / f"{Path(path).stem}-{name}.wav" for name in spec.outputs]
+    for target in to:
+        _may_write(target, overwrite)
+    n_channels, n_samples, sr = sound.probe(path)
+    _long_enough(n_samples, sr, method, spec)
+    files.need_space(folder, 4 * len(to) * n_channels * n_samples)
+    stems = _separated(spec, sound.blocks(path, PIECE), sr, n_channels, n_samples, record, device)
+    with ExitStack() as stack:
+        add = [stack.enter_context(sound.writing(target, sr, n_channels, n_samples)) for target in to]
+        for piece in stems:
+            for write, part in zip(add, piece):
+                write(part)
+    return to
+
+
+def transcribe_file(path, to, method: str | None = None, *, record=None, device: str = "auto",
+                    overwrite: bool = False) -> Path:
+    """Transcribe a file into the MIDI file `to`; for the other parameters and errors see `separate_file`."""
+    to = Path(to).expanduser()
+    if to.suffix.lower() not in (".mid", ".midi"):
+        raise WeaklibError(f"Cannot write {to.name}; choose a name that ends in .mid.")
+    _may_write(to, overwrite)
+    method, spec = _transcriptor(method, record)
+    _, n_samples, sr = sound.probe(path)
+    _long_enough(n_samples, sr, method, spec)
+    midi = _transcribed(spec, sound.blocks(path, PIECE), sr, n_samples, record, device)
+    buffer = io.BytesIO()
+    midi.write(buffer)
+    files.write_bytes(to, buffer.getvalue())
+    return to
+
+
+def notes(roll, frame_rate: float, lowest: int = 21) -> np.ndarray:
+    """Turn a roll into notes, the inverse of `weaklib.corpora.band.piano_roll` up to rounding.
+
+    Parameters
+    ----------
+    roll : array of bool, shape=(pitch, frame)
+    frame_rate : float, Hz
+    lowest : int
+        MIDI pitch of the first row.
+
+    Returns
+    -------
+    array, shape=(n, 3)
+        Onset (s), offset (s) and MIDI pitch of every run of at least `MIN_FRAMES` frames, by onset. Two notes without
+        a frame between them are one.
+    """
+    edges = np.diff(np.pad(np.asarray(roll, dtype=np.int8), ((0, 0), (1, 1))), axis=-1)
+    (pitch, start), (_, stop) = np.nonzero(edges > 0), np.nonzero(edges < 0)  # in the same order: by pitch, then time
+    found = np.column_stack([start / frame_rate, stop / frame_rate, pitch + lowest])[stop - start >= MIN_FRAMES]
+    return found[np.argsort(found[:, 0], kind="stable")]
+
+
+# What goes on between audio in pieces and the result
+
+def _separated(spec: Separating, pieces, sr, n_channels, n_samples, record, device) -> Iterator[np.ndarray]:
+    """Yield the stems, consecutive pieces (source, channel, time) at `sr`, `n_samples` in all."""
+    run = _on(device, spec.load, record)
+    length = -(-n_samples * spec.sr // sr)
+    block = min(spec.block, length)
+    at = overlap.starts(length, block)
+    blocks = overlap.cut(sound.resample_blocks(pieces, sr, spec.sr, length), at, block)
+    estimates = _modelled(run, blocks, max(1, AT_ONCE // n_channels))
+    stems = overlap.stitch(_shown(estimates, "separating", len(at), n_samples / sr), at, align=not spec.ordered)
+    flat = (stem.reshape(len(spec.outputs) * n_channels, stem.shape[-1]) for stem in stems)
+    for piece in sound.resample_blocks(flat, spec.sr, sr, n_samples):
+        yield piece.reshape(len(spec.outputs), n_channels, piece.shape[-1])
+
+
+def _transcribed(spec: Transcribing, pieces, sr, n_samples, record, device):
+    """Return the notes of a whole signal as MIDI."""
+    with redirect_stdout(io.StringIO()):  # it imports pyfluidsynth, which prints what it found where CI is set
+        import pretty_midi
+    run = _on(device, spec.load, record)
+    n_hops = -(-n_samples * spec.sr // (sr * spec.hop))
+    block = min(spec.block // spec.hop, n_hops)
+    at = overlap.starts(n_hops, block)
+    mono = (piece.mean(0, keepdims=True) for piece in pieces)
+    mono = sound.resample_blocks(mono, sr, spec.sr, n_hops * spec.hop)
+    blocks = overlap.cut(mono, [spec.hop * start for start in at], spec.hop * block)
+    values = _modelled(lambda x: _audible(run(x[:, 0]), x[:, 0], spec.hop), blocks, AT_ONCE)
+    rolls = overlap.stitch(_shown(values, "transcribing", len(at), n_samples / sr), at)
+    roll = np.concatenate([piece > 0 for piece in rolls], axis=-1)
+    midi = pretty_midi.PrettyMIDI()
+    for (name, program), one in zip(spec.outputs.items(), roll):
+        instrument = pretty_midi.Instrument(program, name=name)
+        played = notes(one, spec.sr / spec.hop, spec.lowest)
+        played[:, 1] = np.minimum(played[:, 1], n_samples / sr)  # the last frame reaches beyond the end
+        instrument.notes = [pretty_midi.Note(VELOCITY, int(pitch), onset, offset)
+                            for onset, offset, pitch in played.tolist()]
+        midi.instruments.append(instrument)
+    return midi
+
+
+def _audible(values, x, hop):
+    """Set `values` (batch, ..., frame) to -1 in frames without sound in `x` (batch, time) up to a hop away."""
+    peaks = np.abs(x).reshape(len(x), -1, hop).max(-1)
+    loud = np.pad(peaks, ((0, 0), (1, 1))) > FLOOR
+    heard = loud[:, :-1] | loud[:, 1:]  # the hop before a frame, or the one after
+    return np.where(heard[:, None, None], values, np.float32(-1))
+
+
+def _modelled(run, blocks: Iterable[np.ndarray], at_once: int) -> Iterator[np.ndarray]:
+    """Yield what `run` makes of each block (channel, time), a few of which it gets at a time."""
+    batch = []
+    for block in blocks:
+        batch.append(block)
+        if len(batch) == at_once:
+            yield from run(np.stack(batch))
+            batch = []
+    if batch:
+        yield from run(np.stack(batch))
+
+
+def _on(device: str, load, record):
+    """Load a model onto a device, as a function of arrays."""
+    import torch
+    from weaklib.training import resolve
+    device = resolve(device)
+    model = load(record, device)
+
+    def run(x):
+        with torch.inference_mode():
+            return model(torch.from_numpy(x).to(device)).float().cpu().numpy()
+
+    return run
+
+
+def _shown(items, desc: str, total: int, seconds: float):
+    return track(items, desc, total) if seconds >= LONG else items
+
+
+def _pieces(x) -> Iterator[np.ndarray]:
+    for start in range(0, x.shape[-1], PIECE):
+        yield x[:, start:start + PIECE].astype(np.float32, copy=False)
+
+
+# What is refused
+
+def _checked(x, sr, method, spec) -> tuple[np.ndarray, int]:
+    """Return `audio` as (channel, time) and `sr` as an int, or raise a WeaklibError."""
+    x = np.asarray(x)
+    if x.ndim not in (1, 2) or x.dtype.kind not in "fiu":
+        raise WeaklibError(f"Audio has shape (time,) or (channel, time) and real numbers, not {x.shape} and {x.dtype}.")
+    x = np.atleast_2d(x)
+    if x.size == 0:
+        raise WeaklibError("The audio holds no samples; check where it comes from.")
+    if len(x) > x.shape[-1]:
+        raise WeaklibError(f"The audio has {len(x)} channels of {x.shape[-1]} samples; give (channel, time), "
+                           "not (time, channel).")
+    if not np.isfinite([x.min(), x.max()]).all():
+        raise WeaklibError("The audio holds values that are not finite (NaN or infinity); check where it comes from.")
+    if not (sr > 0 and sr == int(sr)):
+        raise WeaklibError(f"sr={sr} is no sample rate; give a whole number of Hz.")
+    _long_enough(x.shape[-1], int(sr), method, spec)
+    return x, int(sr)
+
+
+def _long_enough(n_samples, sr, method, spec) -> None:
+    if n_samples * spec.sr < spec.window * sr:
+        raise WeaklibError(f"The audio lasts {1e3 * n_samples / sr:.3g} ms and {method} needs "
+                           f"{1e3 * spec.window / spec.sr:.3g} ms at least; choose a longer one.")
+
+
+def _may_write(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise WeaklibError(f"{path} is there already; choose another place, or overwrite it (--force).")
+
+
+def _spec(key: str, does: str):
+    return getattr(papers.load(key), KINDS[does], None)
+
+
+def _named(method: str, does: str):
+    """Return what a paper says of its model, or raise a WeaklibError that names those that have one."""
+    spec = _spec(method, does) if method in papers.PAPERS else None
+    if spec is None:
+        able = [key for key in papers.PAPERS if _spec(key, does)]
+        raise WeaklibError(f"No method called {method!r} can {does}; choose one of {', '.join(able)}.")
+    return spec
+
+
+def _transcriptor(method: str | None, record):
+    """Return the name and spec of a method that transcribes."""
+    if method is None and record is not None:
+        method = record.key["paper"]
+    if method is None:
+        able = [key for key in papers.PAPERS if _spec(key, "transcribe")]
+        method = next(filter(_comes, able), able[0])  # the error of loading the first says what is missing
+    return method, _named(method, "transcribe")
+
+
+def _comes(key: str) -> bool:
+    """Whether a paper's model comes with the package."""
+    try:
+        return weights.shipped(key).is_file()
+    except WeaklibError:
+        return False
