@@ -5,6 +5,7 @@
 VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/installed
+BROWSER := $(VENV)/browser
 ARGS    ?=
 SUPPORTED = import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 # A name that is on the PATH need not run (pyenv), so each is tried.
@@ -20,7 +21,7 @@ help:  ## say what there is
 results: $(STAMP)  ## install, train, execute every notebook, write every table (ARGS="--preset smoke --only 01")
 	$(BIN)/python run_all.py $(ARGS)
 
-test: $(STAMP)  ## install and run the tests (ARGS="-k mixit")
+test: $(STAMP) $(BROWSER)  ## install and run the tests (ARGS="-k mixit")
 	$(BIN)/python -m pytest $(ARGS)
 
 lab: $(STAMP)  ## install and open JupyterLab
@@ -41,16 +42,36 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(FLUIDSYNTH)
 	@touch $@
 
+$(BROWSER): $(STAMP)
+	@$(CHROMIUM)
+	@touch $@
+
+# Installs a package unless `have` finds it, where that needs no password; goes on in any case.
+define APT
+apt() { \
+  if ! have && command -v apt-get >/dev/null; then \
+    if [ "$$(id -u)" = 0 ]; then sudo=; else sudo='sudo -n'; fi; \
+    { $$sudo true 2>/dev/null && $$sudo apt-get update && \
+      $$sudo apt-get install -y --no-install-recommends "$$1"; } || true; \
+  fi; \
+}
+endef
+
 # FluidSynth is the one library that pip does not bring; without it all that plays no instrument still works.
 define FLUIDSYNTH
+$(APT); \
 have() { $(BIN)/python -c 'import fluidsynth' 2>/dev/null; }; \
-if ! have && command -v apt-get >/dev/null; then \
-  if [ "$$(id -u)" = 0 ]; then sudo=; else sudo='sudo -n'; fi; \
-  { $$sudo true 2>/dev/null && $$sudo apt-get update && \
-    $$sudo apt-get install -y --no-install-recommends libfluidsynth3; } || true; \
-fi; \
+apt libfluidsynth3; \
 have || echo "FluidSynth is missing, which plays the instruments: 'sudo apt-get install libfluidsynth3'," \
   "'brew install fluid-synth' or 'conda install -c conda-forge fluidsynth'."
+endef
+
+# The tests of the widgets play in a real browser; without it they are skipped.
+define CHROMIUM
+$(APT); \
+have() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; \
+apt chromium; \
+have || echo "Chromium is missing, so the widgets are not tested in a browser: 'sudo apt-get install chromium'."
 endef
 
 lock:  ## write requirements.lock anew from pyproject.toml (ARGS="--upgrade" for the newest versions)

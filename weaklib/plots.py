@@ -174,7 +174,7 @@ def listen(tracks: dict, sr: int, *, peak: float = 0.9):
     rows = []
     for title, x in signals.items():
         buffer = io.BytesIO()
-        soundfile.write(buffer, audio.resample(gain * x, sr, rate).clip(-1, 1), rate, format="MP3",
+        soundfile.write(buffer, audio.resample(gain * x, sr, rate).clip(-1, 1).T, rate, format="MP3",
                         subtype="MPEG_LAYER_III")
         data = base64.b64encode(buffer.getvalue()).decode()
         name = html.escape(title)

@@ -1,0 +1,24 @@
+"""Widgets: listen and look, in a notebook or in a page of its own.
+
+Contents
+--------
+StemPlayer
+    Stems that play together to the sample, with solo, mute, gain, loops and A/B between groups.
+show
+    The player in a live notebook, pictures and clips in one that is only executed.
+static, save_html
+    The pictures and clips; the player as a page that needs neither Python nor a network.
+
+They are imported when first used: `import weaklib.widgets` loads nothing.
+"""
+from __future__ import annotations
+
+from importlib import import_module
+
+__all__ = ["StemPlayer", "save_html", "show", "static"]
+
+
+def __getattr__(name: str):
+    if name in __all__:
+        return getattr(import_module("weaklib.widgets.player"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

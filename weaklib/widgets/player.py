@@ -1,0 +1,435 @@
+"""The stem player: what Python prepares for ``player.js``, and how it is shown where no Python runs.
+
+Sound goes to the browser as 16-bit samples, all of them scaled by one gain: that with which no choice of stems of a
+group, played together at up to 0 dB, clips. A signal and its negative become exact negatives and cancel to nothing.
+Pictures are made here, all spectrograms with one dB reference, and go as PNG.
+
+Contents
+--------
+StemPlayer
+    The widget.
+show
+    It, or its static form: the notebook says which.
+static, Static
+    A picture and clips, for notebooks that are executed and read later.
+save_html
+    The player as one page that works offline.
+pack, common_gain, png
+    What they are made of.
+"""
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import struct
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import anywidget
+import numpy as np
+import traitlets
+
+from weaklib import audio, files, plots
+from weaklib.files import WeaklibError
+
+RATES = (8000, 96000)  # Hz, what every browser has to play
+PEAK = 0.99  # of full scale; the rest is for rounding
+MAX_MB = 64  # of samples; decoded they take twice that in the browser
+COLUMNS, ROWS, SHADES = 900, 160, 64  # at most, of a picture
+SPECTROGRAM = "spectrogram"
+HERE = Path(__file__).parent
+
+
+def pack(tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | None = None,
+         pictures: dict | None = None, fmax: float | None = None) -> dict:
+    """Check and convert all that the browser needs; see `StemPlayer` for the parameters.
+
+    Returns
+    -------
+    dict
+        ``sr``, ``fmax``, ``gain_db``; ``groups``, name -> indices of tracks; ``pictures``, names; ``tracks``, a list
+        of dicts with ``title``, ``channels``, ``audio`` (int16, channel after channel), ``pictures`` (name -> PNG) and
+        ``notes``.
+
+    Raises
+    ------
+    WeaklibError
+        If there is nothing to play, or something that cannot be played or drawn.
+    """
+    signals = _signals(tracks, sr)
+    titles = list(signals)
+    groups = _groups(groups, titles)
+    notes = {title: _notes(title, of, titles) for title, of in (notes or {}).items()}
+    fmax = _fmax(fmax, sr, notes)
+    drawn = {SPECTROGRAM: _spectrograms(signals, sr, fmax)}
+    for name, images in (pictures or {}).items():
+        drawn[name] = {title: _picture(name, title, image, titles) for title, image in images.items()}
+    gain = common_gain(signals, groups)
+    packed = [{"title": title, "channels": len(x), "audio": np.rint(gain * 32767 * x).astype("<i2").tobytes(),
+               "pictures": {name: images[title] for name, images in drawn.items() if title in images},
+               "notes": notes.get(title, [])} for title, x in signals.items()]
+    return {"sr": sr, "fmax": fmax, "gain_db": 20 * np.log10(gain), "pictures": list(drawn), "tracks": packed,
+            "groups": {name: [titles.index(title) for title in members] for name, members in groups.items()}}
+
+
+def common_gain(signals: dict, groups: dict) -> float:
+    """The largest gain with which no choice of tracks of a group clips when played together at up to 0 dB.
+
+    Parameters
+    ----------
+    signals : dict of str to array, shape=(channel, time)
+    groups : dict of str to list of str
+
+    Returns
+    -------
+    float
+        1 if everything is silent.
+    """
+    peaks = [sum(np.maximum(sign * signals[title], 0) for title in members).max()  # the worst choice, at every sample
+             for members in groups.values() for sign in (1, -1)]
+    return float(PEAK / max(peaks)) if max(peaks) > 0 else 1.0
+
+
+def png(image, colours: str = "magma") -> bytes:
+    """Encode a picture with few colours, which keeps it small.
+
+    Parameters
+    ----------
+    image : array, shape=(row, column)
+        Values in [0, 1], cut to it; the lowest row comes first, as in a spectrum or a roll.
+    colours : str
+        Name of a matplotlib colour map.
+
+    Returns
+    -------
+    bytes
+        A PNG file.
+    """
+    from matplotlib import colormaps
+    palette = np.rint(255 * colormaps[colours](np.linspace(0, 1, SHADES))[:, :3]).astype(np.uint8)
+    shades = np.rint((SHADES - 1) * np.clip(image, 0, 1)).astype(np.uint8)[::-1]
+    height, width = shades.shape
+    lines = np.insert(shades, 0, 0, axis=1)  # every line begins with the number of its filter: none
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">2I5B", width, height, 8, 3, 0, 0, 0)  # 8 bits, palette
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"PLTE", palette.tobytes())
+            + chunk(b"IDAT", zlib.compress(lines.tobytes(), 9)) + chunk(b"IEND", b""))
+
+
+class StemPlayer(anywidget.AnyWidget):
+    """Play stems together to the sample, and look at them.
+
+    Click on a picture to seek, drag to loop; a line under the player tells the keys. Without a reader's click a browser
+    plays nothing.
+
+    Parameters
+    ----------
+    tracks : dict of str to array or Tensor, shape=(time,) or (channel, time)
+        Title -> signal, all of one length, with one or two channels.
+    sr : int, Hz
+        From 8 to 96 kHz.
+    notes : dict of str to array, shape=(note, 3 or more), optional
+        Title -> onset (s), offset (s), MIDI pitch of each note, drawn over the spectrogram at their fundamentals.
+        What else a row holds is ignored.
+    groups : dict of str to list of str, optional
+        Name -> titles, to compare by A/B: one group is heard and seen at a time. The k-th track of every group shares
+        the k-th row, with its solo, mute and gain, so that the same stem is compared. By default one group of all.
+    pictures : dict of str to dict of str to array, shape=(row, frame), optional
+        What the rows may show beside their spectrograms, such as masks or piano rolls: name -> title -> values in
+        [0, 1], lowest row first, from the beginning of the signal to its end.
+    fmax : float, Hz, optional
+        Highest frequency shown: half of `sr`, or with `notes` what they need.
+
+    Attributes
+    ----------
+    playing : bool
+    position : float, s
+        Told four times a second while it plays; set it to seek.
+    loop : list of float, s
+        Begin and end, or empty.
+    solo, mute : list of bool
+        By row.
+    gain : list of float, dB
+        By row.
+    level : float, dB
+        Of everything.
+    group, picture : str
+        What is heard and seen.
+
+    Raises
+    ------
+    WeaklibError
+        If there is no track, tracks differ in length, hold NaN or infinity, or are too long; or if `notes`, `groups`,
+        `pictures` or an attribute do not fit the tracks.
+    """
+
+    _esm = HERE / "player.js"
+    _css = HERE / "player.css"
+    _scene = traitlets.Dict().tag(sync=True)
+    playing = traitlets.Bool(False).tag(sync=True)
+    position = traitlets.Float(0.0).tag(sync=True)
+    loop = traitlets.List(traitlets.Float()).tag(sync=True)
+    solo = traitlets.List(traitlets.Bool()).tag(sync=True)
+    mute = traitlets.List(traitlets.Bool()).tag(sync=True)
+    gain = traitlets.List(traitlets.Float()).tag(sync=True)
+    level = traitlets.Float(-6.0).tag(sync=True)
+    group = traitlets.Unicode().tag(sync=True)
+    picture = traitlets.Unicode(SPECTROGRAM).tag(sync=True)
+
+    def __init__(self, tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | None = None,
+                 pictures: dict | None = None, fmax: float | None = None):
+        scene = pack(tracks, sr, notes=notes, groups=groups, pictures=pictures, fmax=fmax)
+        self._given = dict(tracks=tracks, sr=sr, notes=notes, fmax=fmax)
+        super().__init__(_scene=scene, **_controls(scene))
+
+    @property
+    def duration(self) -> float:
+        """Length of the tracks, s."""
+        return _duration(self._scene)
+
+    def static(self) -> Static:
+        """The player as a picture and clips; see `static`."""
+        return static(**self._given)
+
+    def save_html(self, path, *, title: str = "Listen") -> None:
+        """Write the player, set as it is now, as a page of its own; see `save_html`."""
+        now = {name: getattr(self, name) for name in _controls(self._scene)} | {"picture": self.picture}
+        files.write_bytes(path, page(self._scene, title, **now).encode())
+
+    @traitlets.validate("position")
+    def _check_position(self, proposal):
+        return min(max(proposal.value, 0.0), self.duration)
+
+    @traitlets.validate("loop")
+    def _check_loop(self, proposal):
+        loop = proposal.value
+        if loop and not (len(loop) == 2 and 0 <= loop[0] < loop[1] <= self.duration):
+            raise WeaklibError(f"loop={loop} is no part of these {self.duration:.2f} s; give its begin and end, or [].")
+        return loop
+
+    @traitlets.validate("solo", "mute", "gain")
+    def _check_rows(self, proposal):
+        n_rows = max(map(len, self._scene["groups"].values()))
+        if len(proposal.value) != n_rows:
+            raise WeaklibError(f"{proposal.trait.name} has {len(proposal.value)} values for {n_rows} rows; give one "
+                               "for each row.")
+        return proposal.value
+
+    @traitlets.validate("group", "picture")
+    def _check_name(self, proposal):
+        known = list(self._scene[f"{proposal.trait.name}s"])
+        if proposal.value not in known:
+            raise WeaklibError(f"Unknown {proposal.trait.name} {proposal.value!r}; choose one of {', '.join(known)}.")
+        return proposal.value
+
+
+class Static(NamedTuple):
+    """A player without a player: shown as two outputs, because not every reader of notebooks shows the second."""
+
+    picture: object  #: IPython Image, with alternative text
+    clips: object  #: IPython HTML
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+        display(self.picture, self.clips)
+
+
+def static(tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | None = None,
+           pictures: dict | None = None, fmax: float | None = None) -> Static:
+    """Make a picture and clips that a saved notebook keeps, without a widget and its state.
+
+    Parameters and errors are those of `StemPlayer`; `groups` and `pictures` make no difference. All clips have one
+    gain, as in `weaklib.plots.listen`.
+
+    Returns
+    -------
+    Static
+    """
+    from IPython.display import Image
+    signals = _signals(tracks, sr)
+    notes = {title: _notes(title, of, list(signals)) for title, of in (notes or {}).items()}
+    fmax = _fmax(fmax, sr, notes)
+    figure = plots.stems({title: x.mean(0) for title, x in signals.items()}, sr, fmax=fmax)
+    for ax, title in zip(figure.axes, signals):
+        for onset, offset, pitch in notes.get(title, []):
+            ax.hlines(_hertz(pitch) / 1000, onset, offset, color="aquamarine")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    seconds = len(next(iter(signals.values()))[0]) / sr
+    alt = (f"Spectrograms under each other: {', '.join(signals)}; {seconds:.1f} s, up to {fmax / 1000:.1f} kHz, one dB "
+           "reference.")
+    return Static(Image(buffer.getvalue(), alt=alt),
+                  plots.listen({title: x if len(x) == 2 else x[0] for title, x in signals.items()}, sr))
+
+
+def save_html(path, tracks: dict, sr: int, *, title: str = "Listen", **options) -> None:
+    """Write a player as one page that needs neither Python nor a network: open it, or send it to somebody.
+
+    Parameters
+    ----------
+    path : str or Path
+    tracks, sr, **options
+        Of `StemPlayer`.
+    title : str
+        Heading of the page.
+
+    Raises
+    ------
+    WeaklibError
+        As `StemPlayer`, or if `path` cannot be written.
+    """
+    scene = pack(tracks, sr, **options)
+    files.write_bytes(path, page(scene, title, **_controls(scene)).encode())
+
+
+def page(scene: dict, title: str, **controls) -> str:
+    """HTML with the player's own module, the sound and the pictures in it; it is forbidden to fetch anything."""
+    state = {"playing": False, "position": 0.0, "loop": [], "level": -6.0, "picture": SPECTROGRAM} | controls
+    data = json.dumps({"_scene": scene} | state, default=lambda data: base64.b64encode(data).decode())
+    policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src blob:"
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width">
+<title>{html.escape(title)}</title>
+<style>body {{ max-width: 1100px; margin: 1em auto; padding: 0 1em; font-family: system-ui, sans-serif; }}
+{(HERE / "player.css").read_text(encoding="utf-8")}</style>
+</head>
+<body>
+<h1>{html.escape(title)}</h1>
+<div id="player"></div>
+<script type="application/json" id="state">{data.replace("<", chr(92) + "u003c")}</script>
+<script type="module">
+{(HERE / "player.js").read_text(encoding="utf-8")}
+mount(document.getElementById("player"), JSON.parse(document.getElementById("state").textContent));
+</script>
+</body>
+</html>
+"""
+
+
+def show(tracks: dict, sr: int, *, interactive: bool = True, **options) -> None:
+    """Show the player, or its static form.
+
+    A notebook says which by a parameter, because it cannot know who will read it: a widget in a notebook that was
+    executed and saved is dead. The static form makes no widget, so that no state of one is saved either.
+
+    Parameters
+    ----------
+    tracks, sr, **options
+        Of `StemPlayer`.
+    interactive : bool
+        Whether there is somebody in front of the notebook.
+    """
+    from IPython.display import display
+    display((StemPlayer if interactive else static)(tracks, sr, **options))
+
+
+def _controls(scene: dict) -> dict:
+    """What the controls stand on at first."""
+    n_rows = max(map(len, scene["groups"].values()))
+    return {"solo": [False] * n_rows, "mute": [False] * n_rows, "gain": [0.0] * n_rows,
+            "group": next(iter(scene["groups"]))}
+
+
+def _duration(scene: dict) -> float:
+    track = scene["tracks"][0]
+    return len(track["audio"]) / 2 / track["channels"] / scene["sr"]
+
+
+def _signals(tracks: dict, sr: int) -> dict:
+    """Check tracks and make them arrays, shape=(channel, time)."""
+    if not tracks:
+        raise WeaklibError("There is no track to play; give a dict of title and signal.")
+    if not RATES[0] <= sr <= RATES[1]:
+        raise WeaklibError(f"Browsers do not play {sr} Hz; resample to between {RATES[0]} and {RATES[1]} Hz.")
+    signals = {}
+    for title, x in tracks.items():
+        x = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x, dtype=np.float32)
+        if x.ndim not in (1, 2) or x.size == 0 or (x.ndim == 2 and len(x) > 2):
+            raise WeaklibError(f"The track {title!r} has the shape {x.shape}; give (time,), or (channel, time) with at "
+                               "most 2 channels.")
+        if not np.isfinite(x).all():
+            raise WeaklibError(f"The track {title!r} holds NaN or infinity and cannot be played; find out where it "
+                               "comes from.")
+        signals[title] = np.atleast_2d(x)
+    lengths = {title: x.shape[-1] for title, x in signals.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{title} {length}" for title, length in lengths.items())
+        raise WeaklibError(f"The tracks differ in length ({told} samples); cut or pad them to play together.")
+    size = 2 * sum(x.size for x in signals.values()) / 1e6
+    if size > MAX_MB:
+        raise WeaklibError(f"These tracks are {size:.0f} MB of samples, and a page takes {MAX_MB}; give an excerpt.")
+    return signals
+
+
+def _groups(groups: dict | None, titles: list) -> dict:
+    if not groups:
+        return {"all": titles}
+    members = [title for group in groups.values() for title in group]
+    wrong = [title for title in members if title not in titles] + [title for title in titles if title not in members]
+    if wrong or not all(groups.values()):
+        raise WeaklibError("Every track has to be in a group, and every group to hold tracks; "
+                           + (f"look at {', '.join(map(repr, wrong))}." if wrong else "one is empty."))
+    return {name: list(dict.fromkeys(group)) for name, group in groups.items()}
+
+
+def _notes(title: str, notes, titles: list) -> list:
+    """Notes of a track as a list of onset, offset and pitch."""
+    notes = np.asarray(notes.detach().cpu() if hasattr(notes, "detach") else notes, dtype=np.float64)
+    if notes.size == 0:
+        notes = notes.reshape(0, 3)
+    if title not in titles or notes.ndim != 2 or notes.shape[1] < 3 or not np.isfinite(notes).all():
+        raise WeaklibError(f"The notes of {title!r} cannot be drawn; give a track's title and rows of onset, offset "
+                           "and pitch.")
+    return notes[:, :3].round(4).tolist()
+
+
+def _picture(name: str, title: str, image, titles: list) -> bytes:
+    image = np.asarray(image.detach().cpu() if hasattr(image, "detach") else image, dtype=np.float32)
+    if name == SPECTROGRAM or title not in titles or image.ndim != 2 or image.size == 0 or not np.isfinite(image).all():
+        raise WeaklibError(f"The picture {name!r} of {title!r} cannot be drawn; give a track's title and finite values "
+                           f"of the shape (row, frame), under another name than {SPECTROGRAM!r}.")
+    return png(_pool(image), "viridis")
+
+
+def _hertz(pitch: float) -> float:
+    """Fundamental of a MIDI pitch."""
+    return 440 * 2 ** ((pitch - 69) / 12)
+
+
+def _fmax(fmax: float | None, sr: int, notes: dict) -> float:
+    """Highest frequency shown: as asked, or half an octave above the highest note, or all there is."""
+    highest = [_hertz(pitch) for of in notes.values() for _, _, pitch in of]
+    if fmax is None and highest:
+        fmax = max(1000.0, 1.5 * max(highest))
+    return float(min(fmax or sr / 2, sr / 2))
+
+
+def _spectrograms(signals: dict, sr: int, fmax: float) -> dict:
+    """Title -> PNG, all with one dB reference."""
+    import torch
+    n_fft = 2 ** round(np.log2(0.064 * sr))
+    levels = {}
+    for title, x in signals.items():
+        magnitude = audio.stft(torch.as_tensor(x), n_fft, n_fft // 4).abs().amax(0).numpy()  # the louder channel's
+        levels[title] = 20 * np.log10(_pool(magnitude[:round(fmax / sr * n_fft) + 1]) + 1e-12)
+    top = max(-100.0, *(level.max() for level in levels.values()))  # dB; silence stays dark
+    return {title: png((level - top) / plots.RANGE + 1) for title, level in levels.items()}
+
+
+def _pool(image):
+    """Take the largest of neighbouring values, so that nothing short is lost where there are more than pixels."""
+    for axis, limit in enumerate((ROWS, COLUMNS)):
+        n = image.shape[axis]
+        if n > limit:
+            image = np.maximum.reduceat(image, np.arange(limit) * n // limit, axis=axis)
+    return image
