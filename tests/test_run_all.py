@@ -217,7 +217,9 @@ def test_stopping_by_hand_ends_the_kernel_too(tmp_path):
     pid = tmp_path / "pid"
     write(tmp_path, "00_long", f"import os, time\nopen({str(pid)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)")
     write(tmp_path, "01_next")
-    code = (f"import pathlib, run_all\nhere = pathlib.Path({str(tmp_path)!r})\nrun_all.files.results = lambda: here\n"
+    code = ("import pathlib, run_all, signal\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored below a shell's background job
+            f"here = pathlib.Path({str(tmp_path)!r})\nrun_all.files.results = lambda: here\n"
             "raise SystemExit(run_all.main(['--preset', 'smoke'], here))")
     child = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                              text=True, env={**os.environ, "WEAKLIB_HOME": str(tmp_path / "home")})
