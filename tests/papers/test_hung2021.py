@@ -276,6 +276,7 @@ def values_from(numbers):
     ("h03", {"isolated_c_h": [5.0], "isolated_cmix": [4.3]}, tables.HOLDS),
     ("h05", {"finetune_c_h_aml_atl": [5.8], "finetune_c_h": [5.6]}, tables.HOLDS),
     ("h05", {"finetune_c_h_aml_atl": [5.5], "finetune_c_h": [5.6]}, tables.FAILS),
+    ("h05", {"finetune_c_h_aml_atl": [5.5], "finetune_c_h": [5.6, 1.0]}, tables.FAILS),  # only seeds that both have
     ("h06", {"finetune_c_h_aml_atl": [5.8], "supervised": [8.2]}, tables.HOLDS),
     ("h07", {"finetune_c_h_aml_atl": [5.8], "supervised": [8.2], "input_mixture": [-2.3]}, tables.HOLDS),
     ("h07", {"finetune_c_h_aml_atl": [2.0], "supervised": [8.2], "input_mixture": [-2.3]}, tables.FAILS),
