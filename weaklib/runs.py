@@ -13,6 +13,8 @@ Record
     What came out of a run.
 get, find
     The record of a config: trained now if need be, or only looked up.
+trained
+    The weights of a record, or those that come with the package.
 publish
     Copy local records into the committed results.
 """
@@ -230,6 +232,12 @@ def publish(record: Record, preset: str) -> Path:
     path = committed(preset, record.key["paper"]) / f"{record.id}.json"
     files.write_json(path, record.content())
     return path
+
+
+def trained(record: Record | None, name: str) -> tuple[dict, dict]:
+    """Weights, in single precision, and config of a record, or else of the checkpoint `name` of the package."""
+    tensors, about = weights.load((record and record.weights_path) or weights.shipped(name))
+    return {key: t.float() for key, t in tensors.items()}, about["key"]["config"]
 
 
 def provenance(began: float) -> dict:

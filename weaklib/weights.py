@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
@@ -52,9 +53,16 @@ def save(path, tensors: dict, about: dict) -> str:
     return sha
 
 
-def _broken(path, error: Exception) -> WeaklibError:
-    return WeaklibError(f"Checkpoint {path} is missing or damaged ({type(error).__name__}); nothing was changed: "
-                        "delete it to train again.")
+@contextmanager
+def _opened(path):
+    """Open what `save` wrote; whatever goes wrong with the file becomes one sentence."""
+    from safetensors import safe_open
+    try:
+        with safe_open(path, framework="pt") as f:
+            yield f
+    except Exception as e:  # safetensors raises its own class, OSError, KeyError or TypeError
+        raise WeaklibError(f"Checkpoint {path} is missing or damaged ({type(e).__name__}); nothing was changed: "
+                           "delete it to train again.") from e
 
 
 def load(path) -> tuple[dict, dict]:
@@ -65,13 +73,9 @@ def load(path) -> tuple[dict, dict]:
     WeaklibError
         If the file is missing, damaged, or was not written by `save`.
     """
-    from safetensors import safe_open
-    try:
-        with safe_open(path, framework="pt") as f:
-            about, sha = json.loads(f.metadata()["about"]), f.metadata()["sha256"]
-            tensors = {name: f.get_tensor(name) for name in f.keys()}
-    except Exception as e:  # safetensors raises its own class, OSError, KeyError or TypeError
-        raise _broken(path, e) from e
+    with _opened(path) as f:
+        about, sha = json.loads(f.metadata()["about"]), f.metadata()["sha256"]
+        tensors = {name: f.get_tensor(name) for name in f.keys()}
     if _digest(tensors) != sha:
         raise WeaklibError(f"Checkpoint {path} is damaged (its checksum differs); nothing was changed: delete it to "
                            "train again.")
@@ -86,12 +90,8 @@ def about(path) -> dict:
     WeaklibError
         If the file is missing, damaged, or was not written by `save`.
     """
-    from safetensors import safe_open
-    try:
-        with safe_open(path, framework="pt") as f:
-            return json.loads(f.metadata()["about"])
-    except Exception as e:
-        raise _broken(path, e) from e
+    with _opened(path) as f:
+        return json.loads(f.metadata()["about"])
 
 
 def shipped(name: str) -> Path:

@@ -34,12 +34,12 @@ from torch.func import functional_call
 from weaklib import audio, corpora, losses, metrics, runs, tables, training, weights
 from weaklib.files import WeaklibError
 from weaklib.inference import Separating, Transcribing
+from weaklib.losses.score import LOWEST, PITCHES
 from weaklib.models import TCN
 
 INSTRUMENTS = ("piano", "guitar", "bass")
-SR, N_FFT, HOP, PITCHES = 16000, 2048, 500, 88   # section 3.2: 32 frames per second
+SR, N_FFT, HOP = 16000, 2048, 500                # section 3.2: 32 frames per second
 N_BINS = N_FFT // 2 + 1
-LOWEST = 21                                      # MIDI pitch of a roll's first row: the keys of a piano
 ACTIVITY = (0.41, 0.14, 0.67)                    # share of the frames in which an instrument plays, section 3.2
 THRESHOLDS = np.arange(0.1, 0.91, 0.1)           # tried on validation
 
@@ -445,10 +445,9 @@ def trained(cfg: Config, device: str = "auto") -> nn.Module:
 
 def models(record: runs.Record | None = None) -> Pair:
     """Load the separator and the transcriptor of a fine-tuned record, or those that come with the kit."""
-    path = (record and record.weights_path) or weights.shipped("hung2021")
-    tensors, about = weights.load(path)
-    pair = Pair(Net(**about["key"]["config"]["net"]))
-    pair.load_state_dict({name: t.float() for name, t in tensors.items()})
+    tensors, fields = runs.trained(record, "hung2021")
+    pair = Pair(Net(**fields["net"]))
+    pair.load_state_dict(tensors)
     return pair.eval()
 
 

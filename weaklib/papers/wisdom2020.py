@@ -28,7 +28,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from weaklib import corpora, losses, metrics, runs, tables, training, weights
+from weaklib import corpora, losses, metrics, runs, tables, training
 from weaklib.files import WeaklibError
 from weaklib.inference import Separating
 from weaklib.models import TDCN
@@ -270,10 +270,9 @@ def separator(record: runs.Record | None = None) -> TDCN:
     The one that comes with the kit was trained with MixIT on mixtures of one or two `talkers`. It maps mixtures
     ``(batch, time)`` at 8 kHz to ``(batch, 4, time)``.
     """
-    path = (record and record.weights_path) or weights.shipped("wisdom2020")
-    tensors, about = weights.load(path)
-    model = build(Net(**about["key"]["config"]["net"]))
-    model.load_state_dict({name: t.float() for name, t in tensors.items()})
+    tensors, fields = runs.trained(record, "wisdom2020")
+    model = build(Net(**fields["net"]))
+    model.load_state_dict(tensors)
     return model.eval()
 
 
