@@ -7,6 +7,7 @@ from pathlib import Path
 
 from weaklib import __version__
 from weaklib.files import WeaklibError
+from weaklib.inference import DEFAULT
 
 FILE = "a wav, flac, ogg or mp3 file of any length, sample rate and number of channels"
 
@@ -45,13 +46,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
     separate = command("separate", _separate, "separate a file into stems, one float wav file each, at the file's rate")
     separate.add_argument("file", metavar="FILE", help=FILE)
-    separate.add_argument("--method", metavar="M", default="hung2021", help="see `methods` (default: hung2021)")
+    separate.add_argument("--method", metavar="M", default=DEFAULT, help=f"see `methods` (default: {DEFAULT})")
     separate.add_argument("--out", metavar="DIR", default=".",
                           help="where to write <name of FILE>-<output>.wav (default: here)")
     transcribe = command("transcribe", _transcribe, "transcribe a file to MIDI, one track per instrument")
     transcribe.add_argument("file", metavar="FILE", help=FILE)
     transcribe.add_argument("--method", metavar="M", help="see `methods` (default: the first that has a model)")
     transcribe.add_argument("--out", metavar="FILE.mid", help="(default: the name of FILE, here)")
+    transcribe.add_argument("--threshold", type=float, default=0.0, metavar="T",
+                            help="above 0 for fewer notes, below for more (default: 0)")
     for one in (separate, transcribe):
         one.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
         one.add_argument("--force", action="store_true", help="overwrite what is there")
@@ -67,7 +70,8 @@ def _separate(args):
 def _transcribe(args):
     from weaklib import inference
     to = args.out or Path(args.file).with_suffix(".mid").name
-    return [inference.transcribe_file(args.file, to, args.method, device=args.device, overwrite=args.force)]
+    return [inference.transcribe_file(args.file, to, args.method, threshold=args.threshold, device=args.device,
+                                      overwrite=args.force)]
 
 
 def _methods(args):

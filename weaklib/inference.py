@@ -11,7 +11,7 @@ separate, transcribe
     Arrays in; stems or MIDI out. Both, and `methods`, are also there as ``weaklib.separate`` and so on.
 separate_file, transcribe_file
     The same from file to file.
-methods
+methods, trained
     What there is.
 Separating, Transcribing
     What a paper says of its model.
@@ -29,13 +29,13 @@ from pathlib import Path
 import numpy as np
 
 from weaklib import audio as sound
-from weaklib import files, overlap, papers, weights
+from weaklib import files, overlap, papers, runs, weights
 from weaklib.files import WeaklibError
 from weaklib.progress import track
 
 AT_ONCE = 4       # blocks through the model: with more, arrays grow past what the C library keeps for reuse
 PIECE = 1 << 16   # samples of an array that are taken at a time
-LONG = 60.0       # s of audio from which on progress is shown
+PATIENCE = 2.0    # s of work after which progress is shown
 MIN_FRAMES = 2    # of a note: one frame is what a flickering probability makes, and shorter than almost any note
 VELOCITY = 80     # of every note: the models say what sounds, not how loud
 FLOOR = 1e-4      # peak, -80 dBFS, below which no note sounds: networks that normalise hear notes in noise of any level
@@ -60,6 +60,8 @@ class Separating:
         (batch, source, channel, time). `record` is a `weaklib.runs.Record`, or None for what comes with the package.
     ordered : bool
         Whether an output is always the same source; else neighbouring blocks are aligned.
+    fits : callable
+        ``fits(config)`` -> whether the model that a record's config (a dict) describes is such a separator.
     """
 
     about: str
@@ -69,6 +71,7 @@ class Separating:
     outputs: tuple[str, ...]
     load: Callable
     ordered: bool = True
+    fits: Callable = lambda config: True
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Transcribing:
 
     Attributes
     ----------
-    about, sr, window
+    about, sr, window, fits
         As in `Separating`.
     block : int, samples
         A multiple of `hop`.
@@ -100,7 +103,10 @@ class Transcribing:
     outputs: dict[str, int]
     lowest: int
     load: Callable
+    fits: Callable = lambda config: True
 
+
+DEFAULT = "hung2021"  # what separates, unless told otherwise
 
 #: What can be done -> the name of the constant in a paper's module.
 KINDS = {"separate": "SEPARATING", "transcribe": "TRANSCRIBING"}
@@ -113,15 +119,27 @@ def methods() -> list[dict]:
     -------
     list of dict
         ``method`` (its name), ``does`` ("separate" or "transcribe"), ``about``, ``sr`` (Hz, above half of which it
-        hears and gives nothing), ``outputs`` (names), and ``comes`` (whether a trained model comes with the package;
-        else give a record).
+        hears and gives nothing), ``outputs`` (names), ``ordered`` (whether each is always the same source), and
+        ``comes`` (whether a trained model comes with the package; else give a record).
     """
     return [{"method": key, "does": does, "about": spec.about, "sr": spec.sr, "outputs": tuple(spec.outputs),
-             "comes": _comes(key)}
+             "ordered": getattr(spec, "ordered", True), "comes": _comes(key)}
             for does in KINDS for key in papers.PAPERS if (spec := _spec(key, does))]
 
 
-def separate(audio, sr: int, method: str = "hung2021", *, query: str | None = None, record=None,
+def trained(method: str, does: str) -> list[runs.Record]:
+    """List the models of a method that were trained on this machine and have their weights here.
+
+    Parameters
+    ----------
+    method : str
+    does : {"separate", "transcribe"}
+    """
+    spec = _named(method, does)
+    return [record for record in runs.kept(method) if record.weights_path and spec.fits(record.key["config"])]
+
+
+def separate(audio, sr: int, method: str = DEFAULT, *, query: str | None = None, record=None,
              device: str = "auto") -> dict[str, np.ndarray]:
     """Separate audio of any length.
 
@@ -154,7 +172,7 @@ def separate(audio, sr: int, method: str = "hung2021", *, query: str | None = No
     """
     if query is not None:
         raise WeaklibError(f"{method} takes no query; leave it out.")
-    spec = _named(method, "separate")
+    spec = _named(method, "separate", record)
     x, sr = _checked(audio, sr, method, spec)
     stems = {name: np.empty(np.shape(audio), dtype=np.float32) for name in spec.outputs}
     done = 0
@@ -166,7 +184,8 @@ def separate(audio, sr: int, method: str = "hung2021", *, query: str | None = No
     return stems
 
 
-def transcribe(audio, sr: int, method: str | None = None, *, record=None, device: str = "auto"):
+def transcribe(audio, sr: int, method: str | None = None, *, threshold: float = 0.0, record=None,
+               device: str = "auto"):
     """Transcribe audio of any length.
 
     Parameters
@@ -176,6 +195,9 @@ def transcribe(audio, sr: int, method: str | None = None, *, record=None, device
     sr : int, Hz
     method : str, optional
         See `methods`; by default the first whose model comes with the package, or the record's.
+    threshold : float
+        How much higher than the model's own thresholds a probability must be for a note, from -1 to 1: above 0 there
+        are fewer notes, below more.
     record : weaklib.runs.Record, optional
     device : {"auto", "cpu", "cuda"}
 
@@ -192,10 +214,10 @@ def transcribe(audio, sr: int, method: str | None = None, *, record=None, device
     """
     method, spec = _transcriptor(method, record)
     x, sr = _checked(audio, sr, method, spec)
-    return _transcribed(spec, _pieces(x), sr, x.shape[-1], record, device)
+    return _transcribed(spec, _pieces(x), sr, x.shape[-1], threshold, record, device)
 
 
-def separate_file(path, folder, method: str = "hung2021", *, record=None, device: str = "auto",
+def separate_file(path, folder, method: str = DEFAULT, *, record=None, device: str = "auto",
                   overwrite: bool = False) -> list[Path]:
     """Separate a file into ``<folder>/<name of the file>-<output>.wav``, float at the file's own rate.
 
@@ -221,7 +243,7 @@ def separate_file(path, folder, method: str = "hung2021", *, record=None, device
     WeaklibError
         As `separate` and `weaklib.audio.read` do, or if a stem exists or cannot be written.
     """
-    spec = _named(method, "separate")
+    spec = _named(method, "separate", record)
     folder = Path(folder).expanduser()
     to = [folder / f"{Path(path).stem}-{name}.wav" for name in spec.outputs]
     for target in to:
@@ -238,9 +260,9 @@ def separate_file(path, folder, method: str = "hung2021", *, record=None, device
     return to
 
 
-def transcribe_file(path, to, method: str | None = None, *, record=None, device: str = "auto",
-                    overwrite: bool = False) -> Path:
-    """Transcribe a file into the MIDI file `to`; for the other parameters and errors see `separate_file`."""
+def transcribe_file(path, to, method: str | None = None, *, threshold: float = 0.0, record=None,
+                    device: str = "auto", overwrite: bool = False) -> Path:
+    """Transcribe a file into the MIDI file `to`; for the rest see `transcribe` and `separate_file`."""
     to = Path(to).expanduser()
     if to.suffix.lower() not in (".mid", ".midi"):
         raise WeaklibError(f"Cannot write {to.name}; choose a name that ends in .mid.")
@@ -248,7 +270,12 @@ def transcribe_file(path, to, method: str | None = None, *, record=None, device:
     method, spec = _transcriptor(method, record)
     _, n_samples, sr = sound.probe(path)
     _long_enough(n_samples, sr, method, spec)
-    midi = _transcribed(spec, sound.blocks(path, PIECE), sr, n_samples, record, device)
+    midi = _transcribed(spec, sound.blocks(path, PIECE), sr, n_samples, threshold, record, device)
+    return write_midi(to, midi)
+
+
+def write_midi(to, midi) -> Path:
+    """Write a pretty_midi.PrettyMIDI, whole or not at all."""
     buffer = io.BytesIO()
     midi.write(buffer)
     files.write_bytes(to, buffer.getvalue())
@@ -287,14 +314,16 @@ def _separated(spec: Separating, pieces, sr, n_channels, n_samples, record, devi
     at = overlap.starts(length, block)
     blocks = overlap.cut(sound.resample_blocks(pieces, sr, spec.sr, length), at, block)
     estimates = _modelled(run, blocks, max(1, AT_ONCE // n_channels))
-    stems = overlap.stitch(_shown(estimates, "separating", len(at), n_samples / sr), at, align=not spec.ordered)
+    stems = overlap.stitch(track(estimates, "separating", len(at), delay=PATIENCE), at, align=not spec.ordered)
     flat = (stem.reshape(len(spec.outputs) * n_channels, stem.shape[-1]) for stem in stems)
     for piece in sound.resample_blocks(flat, spec.sr, sr, n_samples):
         yield piece.reshape(len(spec.outputs), n_channels, piece.shape[-1])
 
 
-def _transcribed(spec: Transcribing, pieces, sr, n_samples, record, device):
+def _transcribed(spec: Transcribing, pieces, sr, n_samples, threshold, record, device):
     """Return the notes of a whole signal as MIDI."""
+    if not -1 < threshold < 1:
+        raise WeaklibError(f"threshold={threshold} is no difference of probabilities; give one between -1 and 1.")
     with redirect_stdout(io.StringIO()):  # it imports pyfluidsynth, which prints what it found where CI is set
         import pretty_midi
     run = _on(device, spec.load, record)
@@ -305,8 +334,8 @@ def _transcribed(spec: Transcribing, pieces, sr, n_samples, record, device):
     mono = sound.resample_blocks(mono, sr, spec.sr, n_hops * spec.hop)
     blocks = overlap.cut(mono, [spec.hop * start for start in at], spec.hop * block)
     values = _modelled(lambda x: _audible(run(x[:, 0]), x[:, 0], spec.hop), blocks, AT_ONCE)
-    rolls = overlap.stitch(_shown(values, "transcribing", len(at), n_samples / sr), at)
-    roll = np.concatenate([piece > 0 for piece in rolls], axis=-1)
+    rolls = overlap.stitch(track(values, "transcribing", len(at), delay=PATIENCE), at)
+    roll = np.concatenate([piece > threshold for piece in rolls], axis=-1)
     midi = pretty_midi.PrettyMIDI()
     for (name, program), one in zip(spec.outputs.items(), roll):
         instrument = pretty_midi.Instrument(program, name=name)
@@ -352,10 +381,6 @@ def _on(device: str, load, record):
     return run
 
 
-def _shown(items, desc: str, total: int, seconds: float):
-    return track(items, desc, total) if seconds >= LONG else items
-
-
 def _pieces(x) -> Iterator[np.ndarray]:
     for start in range(0, x.shape[-1], PIECE):
         yield x[:, start:start + PIECE].astype(np.float32, copy=False)
@@ -397,12 +422,15 @@ def _spec(key: str, does: str):
     return getattr(papers.load(key), KINDS[does], None)
 
 
-def _named(method: str, does: str):
-    """Return what a paper says of its model, or raise a WeaklibError that names those that have one."""
+def _named(method: str, does: str, record=None):
+    """Return what a paper says of its model, or raise a WeaklibError if it has none or `record` is not of it."""
     spec = _spec(method, does) if method in papers.PAPERS else None
     if spec is None:
         able = [key for key in papers.PAPERS if _spec(key, does)]
         raise WeaklibError(f"No method called {method!r} can {does}; choose one of {', '.join(able)}.")
+    if record is not None and not (record.key["paper"] == method and spec.fits(record.key["config"])):
+        raise WeaklibError(f"The model of {record.id} cannot {does} as {method} does; choose one of "
+                           "weaklib.inference.trained.")
     return spec
 
 
@@ -413,7 +441,7 @@ def _transcriptor(method: str | None, record):
     if method is None:
         able = [key for key in papers.PAPERS if _spec(key, "transcribe")]
         method = next(filter(_comes, able), able[0])  # the error of loading the first says what is missing
-    return method, _named(method, "transcribe")
+    return method, _named(method, "transcribe", record)
 
 
 def _comes(key: str) -> bool:

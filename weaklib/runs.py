@@ -11,8 +11,8 @@ Config
     What every paper's config has.
 Record
     What came out of a run.
-get, find
-    The record of a config: trained now if need be, or only looked up.
+get, find, kept
+    The record of a config: trained now if need be, or only looked up; all that this machine has of a paper.
 trained
     The weights of a record, or those that come with the package.
 publish
@@ -27,6 +27,7 @@ import platform
 import shutil
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -167,6 +168,15 @@ def find(config: Config, preset: str, records: str) -> Record | None:
     else:
         found = sorted(local().glob(f"{config.paper}-*-{tail}/{RECORD}"))
     return read(found[0]) if found else None
+
+
+def kept(paper: str) -> list[Record]:
+    """Return the records of a paper that were made on this machine and are not damaged, by name."""
+    found = []
+    for path in sorted(local().glob(f"{paper}-*/{RECORD}")):
+        with suppress(WeaklibError):
+            found.append(read(path))
+    return found
 
 
 def get(config: Config, train, *, fresh: bool = False) -> Record:

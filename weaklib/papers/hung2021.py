@@ -443,16 +443,22 @@ def trained(cfg: Config, device: str = "auto") -> nn.Module:
     return model
 
 
-def models(record: runs.Record | None = None) -> Pair:
-    """Load the separator and the transcriptor of a fine-tuned record, or those that come with the kit."""
+def models(record: runs.Record | None = None) -> nn.Module:
+    """Load what a record's stage trained (see `build`), or the `Pair` that comes with the kit."""
     tensors, fields = runs.trained(record, "hung2021")
-    pair = Pair(Net(**fields["net"]))
-    pair.load_state_dict(tensors)
-    return pair.eval()
+    model = build(Config(stage=fields["stage"], judges=fields["judges"], net=Net(**fields["net"])))
+    model.load_state_dict(tensors)
+    return model.eval()
+
+
+def _part(record, name: str, device) -> nn.Module:
+    """Load the separator, or the transcriptor, of a record that has one, alone or in a pair."""
+    model = models(record)
+    return getattr(model, name, model).to(device)
 
 
 def _separating(record, device):
-    model = models(record).separator.to(device)
+    model = _part(record, "separator", device)
 
     def separate(mix):
         X = audio.stft(mix, N_FFT, HOP)
@@ -463,7 +469,7 @@ def _separating(record, device):
 
 
 def _transcribing(record, device):
-    model = models(record).transcriptor.to(device)
+    model = _part(record, "transcriptor", device)
     return lambda x: model(magnitude(x)).sigmoid() - model.thresholds[:, None, None]
 
 
@@ -471,10 +477,12 @@ _CLIP = 4 * SR  # what both are trained on
 
 SEPARATING = Separating(
     about="a trio of piano, distorted guitar and bass; it has only heard sampled ones", sr=SR, block=_CLIP,
-    window=N_FFT, outputs=INSTRUMENTS, load=_separating)
+    window=N_FFT, outputs=INSTRUMENTS, load=_separating,
+    fits=lambda config: config["stage"] in ("supervised", "isolated", "finetune"))
 TRANSCRIBING = Transcribing(
     about="the notes of such a trio", sr=SR, block=_CLIP, window=N_FFT, hop=HOP,
-    outputs=dict(zip(INSTRUMENTS, (0, 30, 33))), lowest=LOWEST, load=_transcribing)
+    outputs=dict(zip(INSTRUMENTS, (0, 30, 33))), lowest=LOWEST, load=_transcribing,
+    fits=lambda config: config["stage"] in ("transcriptor", "finetune") and config["judges"] == "score")
 
 
 # Presets and rows
