@@ -114,15 +114,18 @@ def read_json(path):
         raise WeaklibError(f"{path} is missing or damaged; delete it and run again.") from e
 
 
-def need_space(folder, n_bytes: int) -> None:
-    """Raise a WeaklibError unless `folder`'s disk has room for `n_bytes`, before any work is lost."""
+def need_space(folder, n_bytes: int, setting: str = "WEAKLIB_HOME for what weaklib keeps") -> None:
+    """Raise a WeaklibError unless `folder`'s disk has room for `n_bytes`, before any work is lost.
+
+    `setting` names, in that error, what leads to another disk.
+    """
     folder = Path(folder)
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
         raise WeaklibError(f"{folder} has {free / 1e6:.0f} MB free and {n_bytes / 1e6:.0f} MB are needed; free some "
-                           "space or choose another disk (WEAKLIB_HOME for what weaklib keeps).")
+                           f"space or choose another disk ({setting}).")
 
 
 def lock(path):

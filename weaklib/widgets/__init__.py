@@ -1,4 +1,4 @@
-"""Widgets: listen and look, in a notebook or in a page of its own.
+"""Widgets: listen and look, in a notebook or in a page of its own, and bring what to listen to.
 
 Contents
 --------
@@ -8,6 +8,8 @@ show
     The player in a live notebook, pictures and clips in one that is only executed.
 static, save_html
     The pictures and clips; the player as a page that needs neither Python nor a network.
+Upload
+    A file of the reader's own, from the browser to the kernel.
 
 They are imported when first used: `import weaklib.widgets` loads nothing.
 """
@@ -15,10 +17,10 @@ from __future__ import annotations
 
 from importlib import import_module
 
-__all__ = ["StemPlayer", "save_html", "show", "static"]
+__all__ = ["StemPlayer", "Upload", "save_html", "show", "static"]
 
 
 def __getattr__(name: str):
     if name in __all__:
-        return getattr(import_module("weaklib.widgets.player"), name)
+        return getattr(import_module("weaklib.widgets." + ("upload" if name == "Upload" else "player")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
