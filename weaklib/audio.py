@@ -13,6 +13,8 @@ probe, blocks, writing, resample_blocks
     The same a block at a time, for files of any length.
 mix, rms, db, level
     Adding sources up, and how loud they are.
+to_numpy
+    Tensors and lists as arrays.
 stft, istft
     Square-root Hann windows on both sides; ``istft(stft(x)) == x`` to rounding, ends included.
 """
@@ -234,6 +236,11 @@ def _resampled(blocks, from_sr, to_sr):
         yield block if from_sr == to_sr else stream.resample_chunk(np.ascontiguousarray(block.T)).T
     if from_sr != to_sr:
         yield stream.resample_chunk(np.empty((0, len(block)), dtype=np.float32), last=True).T
+
+
+def to_numpy(x, dtype=np.float32) -> np.ndarray:
+    """Make an array of an array, a list or a tensor, which may lie on another device or have a gradient."""
+    return np.asarray(x.detach().cpu() if hasattr(x, "detach") else x, dtype=dtype)
 
 
 def mix(sources):
