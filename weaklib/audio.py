@@ -35,14 +35,17 @@ FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG"
            ".mp3": ("MP3", "MPEG_LAYER_III")}
 
 
-def read(path, sr: int | None = None, *, allow_silent: bool = False) -> tuple[np.ndarray, int]:
-    """Read a wav, flac, ogg or mp3 file.
+def read(path, sr: int | None = None, *, start: float = 0.0, duration: float | None = None,
+         allow_silent: bool = False) -> tuple[np.ndarray, int]:
+    """Read a wav, flac, ogg or mp3 file, or a part of it.
 
     Parameters
     ----------
     path : str or Path
     sr : int, Hz, optional
         Resample to this rate; the file's own by default.
+    start, duration : float, s
+        Where to begin, and how much to read at most: all by default.
     allow_silent : bool
         Whether a file of nothing but one constant value is fine.
 
@@ -54,12 +57,16 @@ def read(path, sr: int | None = None, *, allow_silent: bool = False) -> tuple[np
     Raises
     ------
     WeaklibError
-        If the file is missing, no audio, empty, silent, or holds values that are not finite.
+        If the file is missing, no audio, empty, silent, or holds values that are not finite, or ends before `start`.
     """
     import soundfile
     path = Path(path).expanduser()
-    with _reading(path):
-        audio, file_sr = soundfile.read(path, dtype="float32", always_2d=True)
+    with _reading(path), soundfile.SoundFile(path) as f:
+        file_sr, first = f.samplerate, round(start * f.samplerate)
+        if first and not 0 < first < f.frames:
+            raise WeaklibError(f"{path} lasts {f.frames / file_sr:.1f} s and has nothing at {start:g} s; start earlier.")
+        f.seek(first)
+        audio = f.read(-1 if duration is None else round(duration * file_sr), dtype="float32", always_2d=True)
     audio = np.ascontiguousarray(audio.T)
     _check(path, audio.min(-1, initial=np.inf), audio.max(-1, initial=-np.inf), allow_silent)
     if sr is not None:

@@ -2,6 +2,8 @@
 
 Contents
 --------
+Desk, Browser
+    Pick a sound, an own one too, try methods on it, hear, see and compare; pick a sound and hear it.
 StemPlayer
     Stems that play together to the sample, with solo, mute, gain, loops and A/B between groups.
 show
@@ -17,10 +19,12 @@ from __future__ import annotations
 
 from importlib import import_module
 
-__all__ = ["StemPlayer", "Upload", "save_html", "show", "static"]
+_MODULES = {"Browser": "desk", "Desk": "desk", "Upload": "upload",
+            **dict.fromkeys(["StemPlayer", "save_html", "show", "static"], "player")}
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str):
-    if name in __all__:
-        return getattr(import_module("weaklib.widgets." + ("upload" if name == "Upload" else "player")), name)
+    if name in _MODULES:
+        return getattr(import_module(f"weaklib.widgets.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,166 @@
+"""weaklib.audition: what is tried, what comes out, its scores, and what is heard and saved of it."""
+import numpy as np
+import pretty_midi
+import pytest
+import soundfile
+
+import weaklib
+from weaklib import audio, audition, corpora, inference, metrics
+from weaklib.files import WeaklibError
+
+RNG = np.random.default_rng(0)
+SR = 8000
+A, B, NOISE = (RNG.standard_normal(SR).astype(np.float32) * level for level in (0.1, 0.05, 0.001))
+SOUND = audition.Sound("two noises", (A + B)[None], SR, {"a": A, "b": B})
+
+
+@pytest.fixture
+def outputs(monkeypatch):
+    """Make a separator give these outputs."""
+    def use(**stems):
+        stems = {name.replace("_", " "): x[None] for name, x in stems.items()}
+        monkeypatch.setattr(inference, "separate", lambda *args, **kwargs: stems)
+    return use
+
+
+@pytest.fixture
+def midi(monkeypatch):
+    """Make a transcriptor give these notes of a piano."""
+    def use(notes):
+        found = pretty_midi.PrettyMIDI()
+        found.instruments = [pretty_midi.Instrument(0, name="piano")]
+        found.instruments[0].notes = [pretty_midi.Note(80, int(pitch), on, off) for on, off, pitch in notes]
+        monkeypatch.setattr(inference, "transcribe", lambda *args, **kwargs: found)
+    return use
+
+
+# What is tried
+
+def test_an_item_of_a_corpus_comes_with_all_that_is_known():
+    item = corpora.load("band", "test", "smoke")[1]
+    sound = audition.from_corpus("band", 1)
+    assert sound.sr == 16000 and np.array_equal(sound.audio[0], item["mix"].numpy())
+    assert list(sound.references) == list(sound.notes) == ["piano", "guitar", "bass"]
+    assert np.array_equal(sound.references["bass"], item["sources"][2].numpy())
+    assert np.array_equal(sound.notes["bass"], item["notes"][2].numpy())
+    with pytest.raises(WeaklibError, match="from 0 to"):
+        audition.from_corpus("band", 10_000)
+
+
+def test_references_that_are_there_add_up_to_the_mixture_whatever_their_names():
+    for index in range(4):
+        sound = audition.from_corpus("sounds", index)
+        np.testing.assert_allclose(sum(sound.references.values()), sound.audio[0], atol=1e-6)
+    assert audition._distinct(["dog", "cat", "dog", "dog"]) == ["dog", "cat", "dog (2)", "dog (3)"]
+
+
+def test_a_part_of_a_file(tmp_path):
+    ramp = np.arange(3 * SR, dtype=np.float32) / (3 * SR)
+    path = tmp_path / "ramp.wav"
+    soundfile.write(path, np.stack([ramp, -ramp], 1), SR, subtype="FLOAT")
+    sound = audition.from_file(path, 1, 0.5)
+    assert sound.sr == SR and np.array_equal(sound.audio, np.stack([ramp, -ramp])[:, SR:SR * 3 // 2])
+    assert audition.from_file(path, 2.5).audio.shape == (2, SR // 2)  # as much as there is
+    for start in (3, 100):
+        with pytest.raises(WeaklibError, match="lasts 3.0 s"):
+            audition.from_file(path, start)
+
+
+# What comes out
+
+def test_outputs_without_names_are_put_in_the_order_of_the_references(outputs):
+    outputs(output_1=B + NOISE, output_2=NOISE, output_3=A + 10 * NOISE)
+    result = audition.separate(SOUND, "wisdom2020")
+    assert list(result.stems) == ["output 3", "output 1", "output 2"]
+    head, rows = audition.scores(SOUND, result)
+    assert [row[:2] for row in rows] == [["a", "output 3"], ["b", "output 1"]]
+    expected = [[metrics.si_sdr(x, ref) for x in (A + B, est)] for ref, est in [(A, A + 10 * NOISE), (B, B + NOISE)]]
+    np.testing.assert_allclose(np.array([row[2:] for row in rows], float), expected, atol=0.051)
+    assert float(rows[1][3]) > 30
+
+
+def test_the_quiet_outputs_are_added_up(outputs):
+    outputs(output_1=NOISE, output_2=B, output_3=2 * NOISE, output_4=A)
+    result = audition.separate(SOUND, "wisdom2020", n_outputs=2)
+    assert list(result.stems) == ["output 4", "output 2", "the rest"]
+    np.testing.assert_allclose(result.stems["the rest"][0], 3 * NOISE, rtol=1e-6)
+    assert len(audition.scores(SOUND, result)[1]) == 2  # the rest is no candidate
+
+
+def test_named_outputs_are_scored_against_their_namesakes_and_silence_is_not(outputs):
+    outputs(b=A, a=B, c=NOISE)
+    sound = audition.Sound("", (A + B)[None], SR, {"a": A, "b": B, "c": 0 * A})
+    _, rows = audition.scores(sound, audition.separate(sound))
+    assert [row[:2] for row in rows] == [["a", "a"], ["b", "b"]] and all(float(row[3]) < -10 for row in rows)
+
+
+def test_outputs_that_are_other_things_than_the_references_get_no_score(outputs):
+    outputs(piano=A, bass=B)
+    assert audition.scores(SOUND, audition.separate(SOUND))[1] == []
+
+
+def test_the_score_of_a_transcription(midi):
+    ref = np.array([[0, 0.5, 60], [0.5, 1, 64], [1, 2, 67], [2, 3, 72]])
+    sound = audition.Sound("", RNG.standard_normal((1, 3 * SR)), SR, {}, {"piano": ref, "bass": ref})
+    midi(ref)
+    assert audition.scores(sound, audition.transcribe(sound))[1] == [["piano", "4", "4", "1.00", "1.00"]]
+    midi([*ref[:3], [0.2, 1.2, 30]])  # 2 of 3 s are found, and 1 s beside them: F1 = 2 * 2 / (2 * 2 + 1 + 1)
+    assert audition.scores(sound, audition.transcribe(sound))[1] == [["piano", "4", "4", "0.75", "0.67"]]
+
+
+def test_the_shipped_separator_is_heard_as_weaklib_separate_gives_it():
+    sound = audition.from_corpus("band", 1)
+    result = audition.separate(sound)
+    stems = weaklib.separate(sound.audio, sound.sr)
+    assert result.title == "hung2021" and list(result.stems) == list(stems)
+    assert all(np.array_equal(result.stems[name], stems[name]) for name in stems)
+    gains = [float(after) - float(before) for _, _, before, after in audition.scores(sound, result)[1]]
+    assert len(gains) == 3 and np.mean(gains) > 3
+
+
+# What is heard and saved
+
+def test_a_scene_has_a_group_for_each_and_its_notes(outputs, midi):
+    from weaklib.widgets import StemPlayer
+    notes = np.array([[0.1, 0.9, 60]])
+    sound = audition.Sound("", (A + B)[None], SR, {"a": A, "b": B}, {"a": notes, "b": notes[:0]})
+    outputs(output_1=A, output_2=B)
+    midi(notes)
+    scene = audition.scene(sound, [audition.separate(sound, "wisdom2020"), audition.transcribe(sound)])
+    assert scene["groups"] == {"mixture": ["mixture"], "references": ["a", "b"],
+                               "wisdom2020": ["output 1, wisdom2020", "output 2, wisdom2020"],
+                               "hung2021": ["piano, hung2021"]}
+    assert list(scene["notes"]) == ["a", "piano, hung2021"]
+    played = scene["tracks"]["piano, hung2021"]
+    assert np.abs(played[:, :SR // 20]).max() < 1e-3 < 0.01 < np.abs(played[:, SR // 5:SR // 2]).max()
+    assert StemPlayer(**scene).duration == 1
+
+
+def test_any_file_becomes_playable(tmp_path):
+    path = tmp_path / "six.wav"
+    soundfile.write(path, RNG.uniform(-0.1, 0.1, (9600, 6)), 96000)
+    scene = audition.scene(audition.from_file(path))
+    assert scene["sr"] == 48000 and scene["tracks"]["mixture"].shape == (1, 4800) and list(scene["groups"]) == ["mixture"]
+
+
+def test_stems_of_an_item_are_saved_as_heard(outputs, tmp_path):
+    outputs(output_1=A, output_2=B)
+    paths = audition.save(SOUND, audition.separate(SOUND, "wisdom2020"), tmp_path / "new")
+    assert [path.name for path in paths] == ["two-noises-output 1.wav", "two-noises-output 2.wav"]
+    for path, x in zip(paths, (A, B)):
+        saved, sr = audio.read(path)
+        assert sr == SR and np.array_equal(saved[0], x)
+
+
+def test_of_a_file_all_is_saved_and_not_just_the_part_that_was_heard(tmp_path):
+    path = tmp_path / "song.wav"
+    corpus = corpora.load("band", "test", "smoke")
+    audio.write(path, np.concatenate([corpus[0]["mix"], corpus[1]["mix"]]), corpus.sr)
+    sound = audition.from_file(path, 1, 2)
+    stems = audition.save(sound, audition.separate(sound), tmp_path)
+    assert {soundfile.info(stem).duration for stem in stems} == {8.0}
+    [to] = audition.save(sound, audition.transcribe(sound), tmp_path)
+    expected = inference.transcribe(*audio.read(path))
+    got = pretty_midi.PrettyMIDI(str(to))
+    assert [len(i.notes) for i in got.instruments] == [len(i.notes) for i in expected.instruments if i.notes]
+    assert to.name == "song.mid" and got.get_end_time() > 4

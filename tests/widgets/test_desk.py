@@ -1,0 +1,126 @@
+"""The desk without a browser: what its controls do. In a browser it is tried in test_lab.py."""
+import threading
+
+import numpy as np
+import pytest
+import soundfile
+
+from weaklib import audition, inference, progress, widgets
+from weaklib.widgets import desk
+
+SR = 8000
+X = np.random.default_rng(0).uniform(-0.1, 0.1, SR).astype(np.float32)
+
+
+@pytest.fixture
+def one(tmp_path):
+    return widgets.Desk(folder=tmp_path / "outputs")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Sounds and results that cost nothing."""
+    monkeypatch.setattr(audition, "from_corpus", lambda name, index, split, preset: audition.Sound(
+        f"{name} {index}", X[None], SR, {"voice": X}))
+    monkeypatch.setattr(inference, "separate", lambda x, sr, method, record=None, **_: {"output 1": x, "output 2": 0 * x})
+
+
+def click(desk, button):
+    button.click()
+    desk.wait()
+
+
+def test_separate_an_item_and_read_its_scores(one):
+    one.corpus.value, one.item.value, one.does.value, one.method.value = "band", 1, "separate", "hung2021"
+    click(one, one.run)
+    assert one.player.group == "hung2021" and set(one.player._scene["groups"]) == {"mixture", "references", "hung2021"}
+    _, rows = audition.scores(one.sound, one.results[0])
+    assert len(rows) == 3
+    for row in rows:
+        assert "".join(f"<td>{cell}</td>" for cell in row) in one.scores.value
+    assert not one.run.disabled and one.cancel.disabled and one.place.children == (one.player,)
+
+
+def test_transcribe_with_a_threshold(one):
+    one.corpus.value, one.item.value, one.does.value = "band", 1, "transcribe"
+    click(one, one.run)
+    one.threshold.value = 0.3
+    click(one, one.run)
+    assert [result.title for result in one.results] == ["hung2021", "hung2021 at +0.3"]
+    some, few = (sum(map(len, result.notes.values())) for result in one.results)
+    assert few < some
+
+
+def test_results_of_a_sound_stay_to_be_compared_and_leave_with_it(one, quick, monkeypatch):
+    titles = iter("abcdef")
+    monkeypatch.setattr(audition, "_title", lambda *args, **kwargs: next(titles))
+    for _ in range(desk.KEPT + 1):
+        click(one, one.run)
+    assert [result.title for result in one.results] == ["b", "c", "d"] and one.player.group == "d"
+    one.item.value = 1
+    click(one, one.listen)
+    assert one.sound.title.endswith("1") and one.results == [] and one.save.disabled and one.scores.value == ""
+
+
+def test_the_same_again_replaces_itself(one, quick):
+    for _ in range(2):
+        click(one, one.run)
+    assert len(one.results) == 1
+
+
+def test_number_of_outputs_is_asked_for_where_they_have_no_names(one):
+    one.does.value, one.method.value = "separate", "wisdom2020"
+    assert one.n_outputs.layout.display == "" and one.n_outputs.max == 4 and one.threshold.layout.display == "none"
+    one.method.value = "hung2021"
+    assert one.n_outputs.layout.display == "none"
+    one.does.value = "transcribe"
+    assert one.threshold.layout.display == "" and one.run.description == "Transcribe"
+
+
+def test_an_own_file_by_its_path(one, tmp_path):
+    path = tmp_path / "own.wav"
+    soundfile.write(path, np.tile(X, 3), SR)
+    one.source.value, one.path.value, one.start.value, one.seconds.value = desk.FILE, str(path), 1, 1.5
+    one.does.value, one.method.value, one.n_outputs.value = "separate", "wisdom2020", 2
+    click(one, one.run)
+    assert one.player.duration == 1.5 and list(one.results[0].stems)[-1] == audition.REST
+    click(one, one.save)
+    assert {soundfile.info(path).duration for path in one.folder.iterdir()} == {3.0}
+    assert str(one.folder) in one.status.value and "own-output 1.wav" in one.status.value
+
+
+@pytest.mark.parametrize("content, message", [(None, "There is no file yet"), (b"<html>", "cannot be read as audio")])
+def test_what_goes_wrong_is_a_sentence_and_the_desk_goes_on(one, quick, tmp_path, content, message):
+    one.source.value = desk.FILE
+    if content:
+        (tmp_path / "page.wav").write_bytes(content)
+        one.path.value = str(tmp_path / "page.wav")
+    click(one, one.run)
+    assert message in one.status.value and 'role="alert"' in one.status.value and one.results == []
+    one.source.value = desk.CORPUS
+    click(one, one.run)
+    assert len(one.results) == 1 and "alert" not in one.status.value
+
+
+def test_cancel_ends_the_work_and_what_was_there_stays(one, quick, monkeypatch):
+    click(one, one.run)
+    before, began = one.player, threading.Event()
+
+    def forever(*args, **kwargs):
+        for _ in progress.track(iter(int, 1), "working", total=1000):
+            began.set()
+
+    monkeypatch.setattr(inference, "separate", forever)
+    one.run.click()
+    assert began.wait(60) and one.run.disabled and not one.cancel.disabled
+    one.run.click()  # does nothing: one piece of work at a time
+    one.cancel.click()
+    one.wait()
+    assert "Cancelled" in one.status.value and one.player is before and len(one.results) == 1 and not one.run.disabled
+
+
+def test_a_bug_is_told_too(one, quick, monkeypatch, capsys):
+    monkeypatch.setattr(inference, "separate", lambda *args, **kwargs: 1 / 0)
+    click(one, one.run)
+    assert "ZeroDivisionError" in one.status.value and "Traceback" in capsys.readouterr().err
+    assert not one.run.disabled

@@ -1,0 +1,292 @@
+"""Try methods on a sound, hear and see what they make of it beside the references: what the desk does, in code.
+
+Contents
+--------
+Sound, from_corpus, from_file
+    What is tried, with what is known about it.
+Result, separate, transcribe
+    What a method makes of it.
+scores
+    How good that is, where there are references.
+scene
+    Sound, references and results for the stem player, a group for each, to compare by A/B.
+save
+    Stems or MIDI of the whole sound as files.
+"""
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from weaklib import audio, corpora, inference, metrics, sonify
+from weaklib.corpora import band
+from weaklib.files import WeaklibError
+
+EXCERPT = 30.0      # s of a file that are heard, by default: a page holds the samples of all stems
+HIGHEST = 48000     # Hz, of what is played
+FRAME_RATE = 32.0   # Hz, of the rolls that are compared: that of hung2021
+REST = "the rest"   # of the outputs, added up
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What is tried.
+
+    Attributes
+    ----------
+    title : str
+    audio : array, shape=(channel, time), float32
+    sr : int, Hz
+    references : dict of str to array, shape=(time,)
+        The sources, where they are known.
+    notes : dict of str to array, shape=(n, 3 or more)
+        Onset (s), offset (s) and MIDI pitch of what an instrument plays, where that is known.
+    path : Path, optional
+        The file of which this is a part.
+    """
+
+    title: str
+    audio: np.ndarray
+    sr: int
+    references: dict = field(default_factory=dict)
+    notes: dict = field(default_factory=dict)
+    path: Path | None = None
+
+
+def from_corpus(name: str, index: int = 0, split: str = "test", preset: str = "smoke") -> Sound:
+    """Take an item of a corpus; for the parameters and errors see `weaklib.corpora.load`.
+
+    Raises
+    ------
+    WeaklibError
+        Also if there is no such item.
+    """
+    corpus = corpora.load(name, split, preset)
+    if not 0 <= index < len(corpus):
+        raise WeaklibError(f"{name} has {len(corpus)} items in its {split} split at the preset {preset}; choose one "
+                           f"from 0 to {len(corpus) - 1}.")
+    item = corpus[index]
+    sounding = [(label, k) for k, label in enumerate(item["labels"]) if label]
+    names = _distinct([label for label, _ in sounding])
+    return Sound(f"{name}, {split} {index}", item["mix"].numpy()[None], corpus.sr,
+                 {name: item["sources"][k].numpy() for name, (_, k) in zip(names, sounding)},
+                 {name: item["notes"][k].numpy() for name, (_, k) in zip(names, sounding)} if "notes" in item else {})
+
+
+def from_file(path, start: float = 0.0, duration: float = EXCERPT) -> Sound:
+    """Take a part of a recording: a wav, flac, ogg or mp3 file.
+
+    Parameters
+    ----------
+    path : path-like
+    start, duration : float, s
+
+    Raises
+    ------
+    WeaklibError
+        See `weaklib.audio.read`.
+    """
+    x, sr = audio.read(path, start=start, duration=duration)
+    return Sound(Path(path).name + (f", from {start:g} s" if start else ""), x, sr, path=Path(path).expanduser())
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Number what has the same name as something before it."""
+    return [name if names.index(name) == k else f"{name} ({names[:k].count(name) + 1})" for k, name in enumerate(names)]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a method made of a sound.
+
+    Attributes
+    ----------
+    title : str
+    does : {"separate", "transcribe"}
+    stems : dict of str to array, shape=(channel, time)
+        In order of `Sound.references` where that is known. Of a transcription: its notes, played.
+    notes : dict of str to array, shape=(n, 3)
+        Of a transcription.
+    matches : dict of str to str
+        Reference (or instrument with notes) -> what belongs to it here: what has its name, or, where outputs have no
+        names, the one that fits best.
+    again : dict
+        Arguments with which `weaklib.inference` does the same.
+    """
+
+    title: str
+    does: str
+    stems: dict
+    notes: dict
+    matches: dict
+    again: dict
+
+
+def separate(sound: Sound, method: str = inference.DEFAULT, *, n_outputs: int | None = None, **options) -> Result:
+    """Separate a sound.
+
+    Parameters
+    ----------
+    sound : Sound
+    method : str
+    n_outputs : int, optional
+        Of a method whose outputs have no names: keep the loudest, and add up the others.
+    **options
+        ``query``, ``record`` and ``device`` of `weaklib.separate`, where the errors are told too.
+    """
+    stems = inference.separate(sound.audio, sound.sr, method, **options)
+    if n_outputs is not None and n_outputs < len(stems):
+        stems = _loudest(stems, n_outputs)
+    ordered = next(m["ordered"] for m in inference.methods() if (m["does"], m["method"]) == ("separate", method))
+    matches = (_by_name if ordered else _by_sound)(stems, sound.references)
+    stems = {name: stems[name] for name in dict.fromkeys([*matches.values(), *stems])}  # those first
+    return Result(_title(method, **options), "separate", stems, {}, matches, {"method": method, **options})
+
+
+def transcribe(sound: Sound, method: str = inference.DEFAULT, *, threshold: float = 0.0, **options) -> Result:
+    """Transcribe a sound; `threshold`, ``record`` and ``device`` are those of `weaklib.transcribe`."""
+    midi = inference.transcribe(sound.audio, sound.sr, method, threshold=threshold, **options)
+    notes = {one.name: np.array([[n.start, n.end, n.pitch] for n in one.notes]).reshape(-1, 3)
+             for one in midi.instruments}
+    title = _title(method, **options) + (f" at {threshold:+g}" if threshold else "")
+    played = {name: sonify.notes(of, sound.sr, sound.audio.shape[-1])[None] for name, of in notes.items()}
+    matches = _by_name(notes, sound.notes)
+    return Result(title, "transcribe", played, notes, matches, {"method": method, "threshold": threshold, **options})
+
+
+def _title(method: str, query: str | None = None, record=None, **_) -> str:
+    return ", ".join(filter(None, [method, record and record.id.rsplit("-", 1)[0], query and f'"{query}"']))
+
+
+def _loudest(stems: dict, n: int) -> dict:
+    order = sorted(stems, key=lambda name: -np.square(stems[name]).sum())
+    return {name: stems[name] for name in order[:n]} | {REST: sum(stems[name] for name in order[n:])}
+
+
+def _by_name(outputs: dict, references: dict) -> dict:
+    return {name: name for name in references if name in outputs}
+
+
+def _by_sound(stems: dict, references: dict) -> dict:
+    """Assign outputs to the references that are heard so that the sum of SI-SDRs is largest, as the metric MSi does."""
+    from scipy.optimize import linear_sum_assignment
+    heard = [name for name, x in references.items() if x.any()]
+    able = [name for name in stems if name != REST]
+    if not heard:
+        return {}
+    values = metrics.si_sdr(np.stack([stems[name].mean(0) for name in able]),
+                            np.stack([references[name] for name in heard])[:, None])
+    return {heard[i]: able[k] for i, k in zip(*linear_sum_assignment(values, maximize=True))}
+
+
+def scores(sound: Sound, result: Result) -> tuple[list[str], list[list[str]]]:
+    """Score a result where the sound has references.
+
+    Returns
+    -------
+    head, rows : list of str, list of list of str
+        Of a separation: SI-SDR of the mixture and of the output, per reference that is heard. Of a transcription:
+        number of notes, F1 of onsets (within 50 ms, same pitch) and of frames, per instrument. No rows where nothing
+        can be compared.
+    """
+    if result.does == "separate":
+        return ["source", "output", "SI-SDR of the mixture, dB", "SI-SDR of the output, dB"], _separation(sound, result)
+    return ["instrument", "notes found", "notes played", "onset F1", "frame F1"], _transcription(sound, result)
+
+
+def _separation(sound, result):
+    mix = sound.audio.mean(0)
+    rows = []
+    for name, output in result.matches.items():
+        ref = sound.references[name]
+        if ref.any():
+            before, after = (float(metrics.si_sdr(est, ref)) for est in (mix, result.stems[output].mean(0)))
+            rows.append([name, output, f"{before:.1f}", f"{after:.1f}"])
+    return rows
+
+
+def _transcription(sound, result):
+    n_frames = int(np.ceil(sound.audio.shape[-1] / sound.sr * FRAME_RATE)) + 1
+    rows = []
+    for name, output in result.matches.items():
+        est, ref = result.notes[output], sound.notes[name]
+        rolls = [band.piano_roll(notes, n_frames, FRAME_RATE) for notes in (est, ref)]
+        f1 = [float(metrics.onset_f1(est, ref)), float(metrics.frame_f1(*rolls))]
+        rows.append([name, str(len(est)), str(len(ref)), *("–" if np.isnan(x) else f"{x:.2f}" for x in f1)])
+    return rows
+
+
+def scene(sound: Sound, results=()) -> dict:
+    """Arrange a sound, its references and results as groups of the stem player.
+
+    What cannot be played as it is is made playable: more than two channels become one, and rates above 48 kHz 48 kHz.
+
+    Parameters
+    ----------
+    sound : Sound
+    results : iterable of Result
+        With different titles.
+
+    Returns
+    -------
+    dict
+        Arguments of `weaklib.widgets.show`: tracks, sr, notes, groups.
+    """
+    groups = {"mixture": {"mixture": sound.audio}, "references": sound.references}
+    notes = {"references": sound.notes}
+    for result in results:
+        groups[result.title], notes[result.title] = result.stems, result.notes
+    groups = {group: stems for group, stems in groups.items() if stems}
+    sr = min(sound.sr, HIGHEST)
+    tracks = {_track(group, name): _playable(x, sound.sr, sr) for group, stems in groups.items()
+              for name, x in stems.items()}
+    return {"tracks": tracks, "sr": sr,
+            "groups": {group: [_track(group, name) for name in stems] for group, stems in groups.items()},
+            "notes": {_track(group, name): of for group, by_name in notes.items() for name, of in by_name.items()
+                      if len(of)}}
+
+
+def _track(group: str, name: str) -> str:
+    return name if group in ("mixture", "references") else f"{name}, {group}"
+
+
+def _playable(x, from_sr, sr):
+    x = np.atleast_2d(x)
+    return audio.resample(x.mean(0, keepdims=True) if len(x) > 2 else x, from_sr, sr)
+
+
+def save(sound: Sound, result: Result, folder) -> list[Path]:
+    """Write stems (float wav) or MIDI of a sound into a folder: of the whole file, where it is a part of one.
+
+    Parameters
+    ----------
+    sound : Sound
+    result : Result
+    folder : path-like
+        Made if need be; files of the same names are replaced.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    WeaklibError
+        If something cannot be written; see `weaklib.inference.separate_file`.
+    """
+    folder = Path(folder).expanduser()
+    name = sound.path.stem if sound.path else re.sub(r"[^\w-]+", "-", sound.title)
+    if result.does == "transcribe":
+        to = folder / f"{name}.mid"
+        if sound.path:
+            return [inference.transcribe_file(sound.path, to, overwrite=True, **result.again)]
+        return [inference.write_midi(to, inference.transcribe(sound.audio, sound.sr, **result.again))]
+    if sound.path:
+        return inference.separate_file(sound.path, folder, overwrite=True, **result.again)
+    paths = [folder / f"{name}-{stem}.wav" for stem in result.stems]
+    for path, x in zip(paths, result.stems.values()):
+        audio.write(path, x, sound.sr)
+    return paths

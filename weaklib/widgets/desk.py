@@ -1,0 +1,276 @@
+"""The desk: pick a sound and a method, hear and see what it makes of it, compare, save.
+
+What is done is in `weaklib.audition`; here are the controls, and the thread that works while they stay alive.
+
+Contents
+--------
+Browser
+    Pick a sound, hear it and its references.
+Desk
+    The same with methods to try on it.
+"""
+from __future__ import annotations
+
+import html
+import threading
+import traceback
+from pathlib import Path
+
+import ipywidgets as ui
+
+from weaklib import audition, inference, progress
+from weaklib.files import WeaklibError
+from weaklib.widgets.player import StemPlayer
+from weaklib.widgets.upload import Upload
+
+#: Corpora to choose from: those that the kit renders itself.
+CORPORA = ("band", "talkers", "talkers_reverb", "sounds", "sounds_reverb")
+KEPT = 3        # results of a sound that are there to compare: a page holds the samples of all
+LONGEST = 120.0  # s of a file on the desk; to be saved it may have any length
+CORPUS, FILE = "a corpus", "your own file"
+SHIPPED = "comes with weaklib"
+
+
+class Cancelled(Exception):
+    """The reader has thought better of it."""
+
+
+class Browser(ui.VBox):
+    """Pick a sound, an item of a corpus or an own file; hear and see it, its references and its notes.
+
+    Work goes on in a thread of its own, one piece at a time, with progress and a button that ends it.
+
+    Parameters
+    ----------
+    preset : str
+        Of the corpora: ``smoke`` is small and rendered in seconds.
+    limit_mb : float
+        Largest upload.
+
+    Attributes
+    ----------
+    sound : weaklib.audition.Sound or None
+        What is there,
+    player : StemPlayer or None
+        and where it plays.
+    """
+
+    def __init__(self, *, preset: str = "smoke", limit_mb: float = 2000):
+        self.preset = preset
+        self.sound, self.player = None, None
+        self._wanted, self._thread, self._stop = None, None, threading.Event()
+
+        self.source = ui.ToggleButtons(options=[CORPUS, FILE], description="Sound")
+        self.corpus = ui.Dropdown(options=CORPORA, description="Corpus")
+        self.item = ui.BoundedIntText(0, 0, 10_000, description="Test item")
+        self.upload = Upload(limit_mb=limit_mb)
+        self.path = ui.Text(description="or path", placeholder="of a file where Python runs", continuous_update=False)
+        self.start = ui.BoundedFloatText(0, min=0, max=1e6, description="From, s")
+        self.seconds = ui.BoundedFloatText(audition.EXCERPT, min=0.1, max=LONGEST, description="for, s")
+        self.listen = ui.Button(description="Hear the sound", icon="headphones")
+        self.cancel = ui.Button(description="Cancel", disabled=True)
+        self.bar = ui.FloatProgress(0, min=0, max=1, layout=ui.Layout(width="16em", visibility="hidden"))
+        self.status = ui.HTML()
+        self.place = ui.VBox()
+
+        self._of_corpus = ui.HBox([self.corpus, self.item])
+        self._of_file = ui.VBox([self.upload, ui.HBox([self.path, self.start, self.seconds])])
+        self._picking = ui.VBox([self.source, self._of_corpus, self._of_file])
+        super().__init__([self._picking, ui.HBox([self.listen, self.cancel, self.bar]), self.status, self.place])
+        self.source.observe(self._sourced, "value")
+        self.listen.on_click(lambda _: self.work(self._take, self._show))
+        self.cancel.on_click(lambda _: self._stop.set())
+        self._sourced()
+
+    def _sourced(self, _=None):
+        own = self.source.value == FILE
+        self._of_file.layout.display = "" if own else "none"
+        self._of_corpus.layout.display = "none" if own else ""
+
+    # The sound
+
+    def _take(self):
+        """Get the sound that the controls ask for, if it is not there already."""
+        if self.source.value == CORPUS:
+            wanted = audition.from_corpus, self.corpus.value, self.item.value, "test", self.preset
+        else:
+            path = self.path.value.strip() or self.upload.path
+            if not path:
+                raise WeaklibError("There is no file yet; choose one to upload, or write the path of one.")
+            wanted = audition.from_file, path, self.start.value, self.seconds.value
+        if wanted != self._wanted:
+            self.sound = wanted[0](*wanted[1:])
+            self._wanted = wanted
+            self._changed()
+
+    def _changed(self):
+        """Forget what was of the sound before."""
+
+    def _show(self, _=None):
+        self._play(StemPlayer(**audition.scene(self.sound)))
+
+    def _play(self, player: StemPlayer):
+        old, self.player, self.place.children = self.player, player, (player,)
+        if old:
+            old.close()
+
+    # Work
+
+    def work(self, do, then) -> None:
+        """Do ``do()`` in a thread, then ``then`` what it returned; say in a sentence what went wrong, if anything."""
+        if self._thread and self._thread.is_alive():
+            return
+        self._stop.clear()
+        self._busy(True)
+        self._thread = threading.Thread(target=self._work, args=(do, then), daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until the work is done."""
+        if self._thread:
+            self._thread.join()
+
+    def _work(self, do, then):
+        try:
+            with progress.told(self._told):
+                found = do()
+            self._say("")
+            then(found)
+        except Cancelled:
+            self._say("Cancelled.")
+        except WeaklibError as e:
+            self._say(str(e), wrong=True)
+        except Exception as e:  # a thread that dies says nothing, and the reader would wait for ever
+            self._say(f"This should not happen ({type(e).__name__}: {e}); please report it.", wrong=True)
+            traceback.print_exc()
+        finally:
+            self._busy(False)
+
+    def _told(self, desc, done, total):
+        if self._stop.is_set():
+            raise Cancelled
+        self.bar.max, self.bar.value = max(1, total), done
+        self._say(f"{desc}, {done} of {total}")
+
+    def _busy(self, busy: bool):
+        self.listen.disabled = busy
+        self.cancel.disabled = not busy
+        self.bar.value = 0
+        self.bar.layout.visibility = "visible" if busy else "hidden"
+
+    def _say(self, text: str, wrong: bool = False):
+        how = 'role="alert" style="color: firebrick"' if wrong else 'role="status"'
+        self.status.value = f"<div {how}>{html.escape(text)}</div>"
+
+
+class Desk(Browser):
+    """Pick a sound and a method, hear and see what it makes of it.
+
+    The last results of a sound stay, to be compared by A/B. What is saved is made of the whole file, however much of it
+    is on the desk.
+
+    Parameters
+    ----------
+    preset, limit_mb
+        Of `Browser`.
+    device : {"auto", "cpu", "cuda"}
+    folder : path-like
+        Where to save.
+
+    Attributes
+    ----------
+    results : list of weaklib.audition.Result
+        What was made of the sound, the newest last.
+    """
+
+    def __init__(self, *, preset: str = "smoke", limit_mb: float = 2000, device: str = "auto", folder="outputs"):
+        super().__init__(preset=preset, limit_mb=limit_mb)
+        self.device, self.folder, self.results = device, Path(folder), []
+        models = {(m["does"], m["method"]): [(SHIPPED, None)] * m["comes"] + [
+            (record.id.rsplit("-", 1)[0], record) for record in inference.trained(m["method"], m["does"])]
+            for m in inference.methods()}
+        known = sorted(inference.methods(), key=lambda m: m["method"] != inference.DEFAULT)  # it comes first
+        self._methods = {key: m for m in known if models[key := (m["does"], m["method"])]}
+        self._models = models
+
+        self.does = ui.ToggleButtons(options=list(dict.fromkeys(does for does, _ in self._methods)),
+                                     description="Task")
+        self.method = ui.Dropdown(description="Method")
+        self.model = ui.Dropdown(description="Model")
+        self.about = ui.HTML()
+        self.n_outputs = ui.BoundedIntText(description="Outputs")
+        self.threshold = ui.FloatSlider(0, min=-0.5, max=0.5, step=0.05, description="Threshold",
+                                        readout_format="+.2f")
+        self.run = ui.Button(button_style="primary", icon="play")
+        self.save = ui.Button(description="Save the result", icon="download", disabled=True)
+        self.scores = ui.HTML()
+        self.children = [
+            self._picking, self.does, ui.HBox([self.method, self.model]), self.about, self.n_outputs, self.threshold,
+            ui.HBox([self.run, self.listen, self.save, self.cancel, self.bar]), self.status, self.place, self.scores]
+        self.does.observe(self._tasked, "value")
+        self.method.observe(self._chosen, "value")
+        self.run.on_click(lambda _: self.work(self._try, self._show))
+        self.save.on_click(lambda _: self.work(self._save, self._saved))
+        self._tasked()
+
+    def _tasked(self, _=None):
+        does = self.does.value
+        _offer(self.method, [(method, method) for task, method in self._methods if task == does])
+        self.threshold.layout.display = "" if does == "transcribe" else "none"
+        self.run.description = does.capitalize()
+        self._chosen()
+
+    def _chosen(self, _=None):
+        if self.method.index is None:  # for a moment, while its options change
+            return
+        chosen = self.does.value, self.method.value
+        spec = self._methods[chosen]
+        _offer(self.model, self._models[chosen])
+        self.about.value = f"<p>{html.escape(spec['about'])}; at {spec['sr'] / 1000:g} kHz</p>"
+        self.n_outputs.layout.display = "none" if spec["ordered"] else ""
+        self.n_outputs.min, self.n_outputs.max = 1, len(spec["outputs"])
+        self.n_outputs.value = self.n_outputs.max
+
+    def _changed(self):
+        self.results = []
+
+    def _try(self):
+        self._take()
+        method, options = self.method.value, {"record": self.model.value, "device": self.device}
+        if self.does.value == "transcribe":
+            result = audition.transcribe(self.sound, method, threshold=self.threshold.value, **options)
+        else:
+            result = audition.separate(self.sound, method, n_outputs=self.n_outputs.value, **options)
+        others = [other for other in self.results if other.title != result.title]
+        self.results = [*others, result][-KEPT:]
+
+    def _show(self, _=None):
+        player = StemPlayer(**audition.scene(self.sound, self.results))
+        if self.results:
+            player.group = self.results[-1].title
+        self._play(player)
+        tables = [(result.title, *audition.scores(self.sound, result)) for result in self.results]
+        self.scores.value = "".join(_table(title, head, rows) for title, head, rows in tables if rows)
+
+    def _save(self):
+        return audition.save(self.sound, self.results[-1], self.folder)
+
+    def _saved(self, paths):
+        self._say(f"Saved in {self.folder.resolve()}: {', '.join(path.name for path in paths)}")
+
+    def _busy(self, busy):
+        super()._busy(busy)
+        self.run.disabled = busy
+        self.save.disabled = busy or not self.results
+
+
+def _offer(dropdown, options) -> None:
+    """Change what there is to choose from, and choose the first."""
+    dropdown.options = options
+    dropdown.index = 0
+
+
+def _table(title, head, rows) -> str:
+    lines = [f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
+             for tag, cells in [("th", head), *(("td", row) for row in rows)]]
+    return f"<table><caption>{html.escape(title)}</caption>{''.join(lines)}</table>"
