@@ -1,8 +1,13 @@
 """What every test shares: few threads, and a WEAKLIB_HOME that is not the user's."""
 import os
+from pathlib import Path
 
 import pytest
 import torch
+
+
+def pytest_addoption(parser):
+    parser.addoption("--screenshots", type=Path, metavar="FOLDER", help="keep pictures of the widgets in this folder")
 
 
 @pytest.fixture(scope="session", autouse=True)

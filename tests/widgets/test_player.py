@@ -8,7 +8,6 @@ import base64
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 
@@ -188,24 +187,15 @@ def test_module_is_small_and_needs_nothing():
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """A page of Debian's Chromium, for one test after the other."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if executable is None:
-        pytest.skip("Chromium is missing: 'sudo apt-get install chromium'")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install playwright")
-    with api.sync_playwright() as p:
-        one = p.chromium.launch(executable_path=executable, args=[
-            "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
-            "--autoplay-policy=no-user-gesture-required"])
-        page = one.new_page(viewport={"width": 1000, "height": 700})
-        page.set_default_timeout(60_000)
-        page.requests, page.wrong = [], []
-        page.on("request", lambda request: page.requests.append(request.url))
-        page.on("pageerror", lambda error: page.wrong.append(str(error)))
-        page.on("console", lambda message: page.wrong.append(message.text) if message.type == "error" else None)
-        yield page
-        one.close()
+def browser(chromium):
+    """A page for one test after the other."""
+    page = chromium("--autoplay-policy=no-user-gesture-required").new_page(viewport={"width": 1000, "height": 700})
+    page.set_default_timeout(60_000)
+    page.requests, page.wrong = [], []
+    page.on("request", lambda request: page.requests.append(request.url))
+    page.on("pageerror", lambda error: page.wrong.append(str(error)))
+    page.on("console", lambda message: page.wrong.append(message.text) if message.type == "error" else None)
+    return page
 
 
 @pytest.fixture

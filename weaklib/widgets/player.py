@@ -196,6 +196,16 @@ class StemPlayer(anywidget.AnyWidget):
         self._given = dict(tracks=tracks, sr=sr, notes=notes, fmax=fmax)
         super().__init__(_scene=scene, **_controls(scene))
 
+    def _ipython_display_(self) -> None:
+        # Two outputs. A saved notebook does not hold the widget, and JupyterLab shows an error then, whatever else the
+        # widget's own output has to offer; player.css hides the first output where the second one is alive.
+        from IPython.display import display
+        told = f"Run the notebook up to here to hear {', '.join(track['title'] for track in self._scene['tracks'])}."
+        display({"text/html": f'<p class="weaklib-note">{html.escape(told)}</p>', "text/plain": told}, raw=True)
+        widget, metadata = self._repr_mimebundle_()
+        del widget["text/plain"]  # the address of an object
+        display(widget, metadata=metadata, raw=True)
+
     @property
     def duration(self) -> float:
         """Length of the tracks, s."""

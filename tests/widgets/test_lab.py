@@ -1,0 +1,226 @@
+"""The stem player in JupyterLab: what a reader does with mouse and keys, and what becomes of the notebook."""
+import json
+
+import lab
+import pytest
+
+CELLS = (
+    "# A signal, its negative, and a glide",
+    """\
+import numpy as np
+from weaklib import widgets
+
+sr = 16_000
+t = np.arange(20 * sr) / sr
+pitch = 220 * 2 ** (np.take([0, 3, 7, 10, 12, 10, 7, 3], (2 * t).astype(int) % 8) / 12)
+phase = 2 * np.pi * np.cumsum(pitch) / sr
+signal = np.exp(-6 * (t % 0.5)) * sum(np.sin(k * phase) / k for k in range(1, 10))
+glide = 0.5 * np.sin(2 * np.pi * (200 * t + 95 * t ** 2))
+player = widgets.StemPlayer({"signal": signal, "negative": -signal, "glide": glide}, sr)
+player""",
+    "player",
+)
+GLIDE = 0.5  # its amplitude
+NULL = 1e-4
+NOTE = "Run the notebook up to here to hear signal, negative, glide."
+CONTROLS = """\
+- region "Stem player":
+  - toolbar "Playing":
+    - button "Play"
+    - text: 0:00.0 / 0:20.0
+    - button "Loop"
+    - slider "Level of all": "-6"
+  - group "signal":
+    - button "Solo signal"
+    - button "Mute signal"
+    - slider "Gain of signal": "0"
+  - img "spectrogram of signal"
+  - group "negative":
+    - button "Solo negative"
+    - button "Mute negative"
+    - slider "Gain of negative": "0"
+  - img "spectrogram of negative"
+  - group "glide":
+    - button "Solo glide"
+    - button "Mute glide"
+    - slider "Gain of glide": "0"
+  - img "spectrogram of glide"
+  - slider "Position"
+  - status
+  - group "Keys"
+"""
+
+
+@pytest.fixture
+def notebook(chromium, tmp_path):
+    """A notebook with two views of one player, open in JupyterLab."""
+    browser = chromium()  # with the usual rule that nothing plays before a click
+    path = lab.write(tmp_path / "listen.ipynb", *CELLS)
+    with lab.serving(tmp_path) as address:
+        one = lab.Notebook(browser, address, path)
+        one.start()
+        one.open()
+        yield one
+        one.page.close()
+
+
+class Player:
+    """A view of the player, by what a reader sees."""
+
+    def __init__(self, notebook, which: int = 0):
+        self.notebook, self.page = notebook, notebook.page
+        self.root = notebook.page.locator(".weaklib-player").nth(which)
+
+    def button(self, name):
+        return self.root.get_by_role("button", name=name, exact=True)
+
+    def on(self, name) -> bool:
+        return self.button(name).get_attribute("aria-pressed") == "true"
+
+    def time(self) -> float:
+        minutes, seconds = self.root.locator(".time").inner_text().split(" /")[0].split(":")
+        return 60 * int(minutes) + float(seconds)
+
+    def until(self, condition, what: str) -> None:
+        """Wait for what is shown, or heard."""
+        for _ in range(2000):
+            if condition():
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"waited in vain until {what}")
+
+    def plays(self) -> None:
+        """Wait until it plays on from here."""
+        before = self.time()
+        self.until(lambda: self.time() != before, "the time changes")
+
+    def at(self, share: float) -> tuple[float, float]:
+        """A point on the timeline."""
+        box = self.root.get_by_role("slider", name="Position").bounding_box()
+        return box["x"] + share * box["width"], box["y"] + 20
+
+
+def told(notebook, *names) -> list:
+    """What Python has for attributes of the player."""
+    attributes = ", ".join(f"player.{name}" for name in names)
+    return json.loads(notebook.ask(f"import json; print(json.dumps([{attributes}]))"))
+
+
+def cells(notebook) -> list:
+    """All that keys could change in the notebook."""
+    return notebook.get("[panel.content.mode, panel.content.activeCellIndex,"
+                        " [...panel.content.model.cells].map((cell) => [cell.type, cell.sharedModel.getSource()])]")
+
+
+def test_player_in_jupyterlab(notebook, screenshots):
+    page = notebook.page
+    notebook.run_all()
+    player, other = Player(notebook), Player(notebook, 1)
+    other.root.wait_for()
+    expect_controls(player)
+    assert page.locator(".weaklib-note").count() == 2 and not page.get_by_text(NOTE).first.is_visible()
+
+    # Sound, after a click; and none where there should be none. In loops, because a busy machine may need minutes.
+    player.button("Mute glide").click()
+    player.button("Loop").click()
+    player.button("Play").click()
+    player.plays()
+    assert notebook.get("[...taps.keys()].map((context) => context.state)") == ["running"]
+    assert notebook.peak() < NULL
+    player.button("Mute negative").click()
+    assert notebook.peak() > 0.1
+    player.button("Mute negative").click()
+    assert notebook.peak() < NULL
+    page.mouse.click(*player.at(0.5))
+    player.until(lambda: player.time() >= 10, "it plays from the middle")
+    assert notebook.peak() < NULL
+    page.mouse.move(*player.at(0.25))
+    page.mouse.down()
+    page.mouse.move(*player.at(0.27), steps=3)
+    page.mouse.move(*player.at(0.30), steps=3)
+    page.mouse.up()
+    player.until(lambda: 5 <= player.time() <= 6, "it plays in the loop")
+    for _ in range(3):  # more than once around
+        assert notebook.peak() < NULL and 4.9 <= player.time() <= 6.1
+
+    # Keys are the player's, and not the notebook's, which would add, cut or convert cells.
+    before = cells(notebook)
+    page.keyboard.press("1")
+    player.until(lambda: player.on("Solo signal"), "1 solos the first row")
+    assert notebook.peak() > 0.1
+    for key, name in (("1", "Solo signal"), ("m", "Mute signal"), ("s", "Solo signal")):
+        was = player.on(name)
+        page.keyboard.press(key)
+        player.until(lambda: player.on(name) != was, f"{key} presses {name}")
+    page.keyboard.press("s")
+    for key in ("a", "b", "d", "d", "x", "y", "Enter"):
+        page.keyboard.press(key)
+    page.keyboard.press("Space")
+    player.button("Play").wait_for()
+    assert cells(notebook) == before
+    notebook.get("panel.content.activeCell.node.focus()")
+    page.keyboard.press("b")  # outside of the player it is the notebook's
+    notebook.until("panel.content.model.cells.length === arg", len(CELLS) + 1)
+    page.keyboard.press("d")
+    page.keyboard.press("d")
+    notebook.until("panel.content.model.cells.length === arg", len(CELLS))
+
+    # Python is told, and tells.
+    player.until(lambda: told(notebook, "position") == [pytest.approx(player.time(), abs=0.1)], "Python knows where")
+    assert told(notebook, "loop", "mute") == [pytest.approx([5, 6], abs=0.1), [True, False, True]]
+    notebook.ask("player.loop, player.mute, player.position = [10, 20], [False] * 3, 12.5")
+    player.until(lambda: player.time() == 12.5, "it is where Python puts it")
+    assert not player.on("Mute signal")
+
+    # Two views are one player.
+    other.button("Solo glide").click()
+    player.until(lambda: player.on("Solo glide"), "the first view follows the second")
+    other.button("Play").click()
+    other.plays()
+    assert 10 <= player.time() <= 20
+    gain, = told(notebook, "_scene['gain_db']")
+    assert notebook.peak() == pytest.approx(GLIDE * 10 ** ((gain - 6) / 20), rel=0.02)  # heard once, at -6 dB
+    player.button("Pause").click()
+    other.button("Play").wait_for()
+    notebook.ask("player.loop, player.solo = [10, 15], [False] * 3")
+    page.mouse.click(*player.at(0.6))
+    player.until(lambda: player.time() == 12 and not player.on("Solo glide"), "it is set")
+    notebook.get("panel.content.widgets[0].node.scrollIntoView()")
+    notebook.ready()
+    page.screenshot(path=screenshots / "jupyterlab.png")
+
+    # The file is small and holds no sound; with the kernel the player comes back, and waits.
+    saved = notebook.save()
+    assert "widgets" not in saved.metadata and notebook.path.stat().st_size < 10_000
+    notebook.reload()
+    player.root.wait_for()
+    player.until(lambda: player.time() == pytest.approx(12, abs=0.1) and player.on("Loop"), "it is where it was")
+    assert not page.get_by_text(NOTE).first.is_visible()
+    player.button("Play").click()
+    player.plays()
+    player.button("Mute glide").click()
+    assert notebook.peak() < NULL
+    assert notebook.errors == [] and notebook.outside == []
+    before_it_is_run(notebook)
+
+
+def expect_controls(player) -> None:
+    from playwright.sync_api import expect
+    expect(player.root).to_match_aria_snapshot(CONTROLS, timeout=1000 * lab.PATIENCE)
+    player.notebook.until("[...document.querySelectorAll('.weaklib-player img')].every((image) => image.naturalWidth)")
+
+
+def before_it_is_run(notebook) -> None:
+    """What somebody sees who opens the saved notebook: JupyterLab trusts the one who ran it, and nobody else."""
+    page = notebook.page
+    notebook.get("panel.sessionContext.shutdown()")
+    notebook.reload()
+    page.get_by_text("Error displaying widget: model not found").first.wait_for()  # JupyterLab's own
+    assert page.get_by_text(NOTE).first.is_visible()
+    theirs = notebook.path.read_text().replace(CELLS[0], "# Theirs")
+    notebook.path = notebook.path.with_name("theirs.ipynb")
+    notebook.path.write_text(theirs)
+    notebook.open()
+    panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+    assert panel.locator(".jp-OutputArea-output").all_inner_texts() == [NOTE, NOTE]
+    assert notebook.outside == []
