@@ -1,16 +1,21 @@
 """Pictures and players that speak for themselves in a saved notebook.
 
 All spectrograms of one figure share one dB reference and all clips of one player share one gain, so that what looks or
-sounds quieter is quieter.
+sounds quieter is quieter. Every figure has an attribute `alt`, a sentence that tells what it shows to those who do not
+see it; a notebook keeps it as alternative text.
 
 Contents
 --------
 stems
-    Spectrograms of several tracks under each other.
+    Spectrograms of several tracks under each other, in three scales, with or without notes.
+difference
+    What an estimate lacks and what it has too much, and what is left when the reference is taken away.
 masks
     Where each source may have energy, over the spectrogram of the mixture.
 rolls
     Piano rolls of several tracks over each other.
+compare_rolls
+    What a transcription hits, misses and adds.
 listen
     Players for several tracks, with the sound inside the page.
 history, Live
@@ -28,10 +33,14 @@ import io
 
 import numpy as np
 
+from weaklib import audio, spectra
 from weaklib.files import WeaklibError
+from weaklib.spectra import RANGE
 
-RANGE = 70.0  # dB shown below the loudest bin
 COLOURS = ("#2a6f97", "#e07a5f", "#6a994e", "#8367c7", "#bc6c25", "#577590")
+MISSING, EXTRA, HIT = "#0072b2", "#d55e00", "#333333"  # of Okabe and Ito: told apart with any colour vision
+LIMIT = 30.0  # dB, from which on a difference has its full colour
+HERTZ = (200, 500, 1000, 2000, 4000, 8000, 16000)  # where a mel scale has marks
 
 
 def _figure(n_rows: int = 1, width: float = 8.0, height: float = 1.6, **options):
@@ -41,47 +50,117 @@ def _figure(n_rows: int = 1, width: float = 8.0, height: float = 1.6, **options)
     return figure, axes[:, 0]
 
 
-def _close(figure):
-    """Keep the figure from being shown twice in a notebook."""
+def _close(figure, alt: str):
+    """Keep the figure from being shown twice in a notebook, and give it alternative text."""
     import matplotlib.pyplot as plt
     plt.close(figure)
+    figure.alt = alt
+    # IPython takes the metadata from here, and the picture from its own formatter of figures.
+    figure._repr_mimebundle_ = lambda include=None, exclude=None: ({}, {"image/png": {"alt": alt}})
     return figure
 
 
-def stems(tracks: dict, sr: int, *, n_fft: int = 512, fmax: float | None = None):
+def _spectrogram(ax, title, image, seconds, sr, options, **style):
+    """Draw an array (row, frame) of `weaklib.spectra`, made with `options`; the y-axis counts rows."""
+    rows, scale = spectra.frequencies(sr, **options), options["scale"]
+    n_rows, n_frames = image.shape
+    hop = (options["n_fft"] or spectra.window(sr)) // 4 / sr
+    drawn = ax.imshow(image, origin="lower", aspect="auto", interpolation="nearest",  # frames are centred on their time
+                      extent=(-hop / 2, (n_frames - 0.5) * hop, -0.5, n_rows - 0.5), **style)
+    if scale == "cqt":
+        marks = {f"C{octave}": spectra.hertz(12 * (octave + 1)) for octave in range(1, 11)}
+    elif scale == "mel":
+        marks = {f"{hertz}": hertz for hertz in HERTZ}
+    else:
+        from matplotlib.ticker import MaxNLocator
+        marks = {f"{hertz:g}": hertz for hertz in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(0, rows[-1])}
+    at = dict(zip(marks, spectra.row_of(list(marks.values()), rows)))
+    at = {mark: row for mark, row in at.items() if row >= 0}  # not NaN
+    ax.set_yticks(list(at.values()), list(at), fontsize=8)
+    ax.set(xlim=(0, seconds), ylim=(-0.5, n_rows - 0.5), ylabel="note" if scale == "cqt" else "Hz")
+    ax.set_title(title, fontsize=9)
+    return drawn
+
+
+def stems(tracks: dict, sr: int, *, scale: str = "linear", n_fft: int | None = None, fmax: float | None = None,
+          notes: dict | None = None):
     """Draw the spectrogram of each track, all with one dB reference.
 
     Parameters
     ----------
-    tracks : dict of str to array, shape=(time,)
+    tracks : dict of str to array or Tensor, shape=(time,) or (channel, time)
         Title -> signal.
     sr : int, Hz
-    n_fft : int, samples
-    fmax : float, Hz, optional
-        Highest frequency shown.
+    scale : {"linear", "mel", "cqt"}
+    n_fft, fmax
+        As in `weaklib.spectra.levels`.
+    notes : dict of str to array or Tensor, shape=(note, 3 or more), optional
+        Title -> onset (s), offset (s), MIDI pitch of each note, drawn at its fundamental.
 
     Returns
     -------
     matplotlib Figure
     """
-    import torch
-    from matplotlib import colormaps
-
-    from weaklib import audio
-    magma = colormaps["magma"].resampled(24)  # fewer colours make smaller files
-    levels = {title: 20 * np.log10(audio.stft(torch.as_tensor(np.asarray(x, np.float32)), n_fft, n_fft // 4).abs()
-                                   .numpy() + 1e-12) for title, x in tracks.items()}
-    top = max(level.max() for level in levels.values())
+    options = {"scale": scale, "n_fft": n_fft, "fmax": fmax}
+    levels = spectra.levels(tracks, sr, **options)
+    rows = spectra.frequencies(sr, **options)
+    seconds = max(np.shape(x)[-1] for x in tracks.values()) / sr
     figure, axes = _figure(len(tracks), sharex=True)
     for ax, (title, level) in zip(axes, levels.items()):
-        seconds = len(tracks[title]) / sr
-        image = ax.imshow(level, origin="lower", aspect="auto", cmap=magma, vmin=top - RANGE, vmax=top,
-                          interpolation="nearest", extent=(0, seconds, 0, sr / 2000))
-        ax.set(title=title, ylabel="kHz", ylim=(0, (fmax or sr / 2) / 1000))
-        ax.title.set_fontsize(9)
+        image = _spectrogram(ax, title, RANGE * (level - 1), seconds, sr, options, **_loudness())
+        if len((notes or {}).get(title, [])):
+            onset, offset, pitch = audio.to_numpy(notes[title], np.float64)[:, :3].T
+            ax.hlines(spectra.row_of(spectra.hertz(pitch), rows), onset, offset, color="aquamarine")
     axes[-1].set_xlabel("seconds")
-    figure.colorbar(image, ax=list(axes), label="dB", aspect=40)
-    return _close(figure)
+    figure.colorbar(image, ax=list(axes), label="dB re the loudest", aspect=40)
+    return _close(figure, f"Spectrograms under each other, {scale} scale: {', '.join(levels)}; {seconds:.1f} s, up to "
+                          f"{rows[-1] / 1000:.1f} kHz, one dB reference.")
+
+
+def difference(est, ref, sr: int, *, scale: str = "linear", n_fft: int | None = None, fmax: float | None = None):
+    """Draw a reference, where an estimate has less or more than it, and their residual, all with one dB reference.
+
+    Neither gain nor sign of the estimate is corrected. The difference is one of levels (see
+    `weaklib.spectra.difference`) and does not see phase; the residual ``est - ref`` does.
+
+    Parameters
+    ----------
+    est, ref : array or Tensor, shape=(time,) or (channel, time)
+    sr : int, Hz
+    scale, n_fft, fmax
+        As in `stems`.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    from matplotlib import colormaps
+    options = {"scale": scale, "n_fft": n_fft, "fmax": fmax}
+    est, ref = audio.to_numpy(est), audio.to_numpy(ref)
+    change = spectra.difference(est, ref, sr, **options)
+    levels = spectra.levels({"reference": ref, "residual": est - ref}, sr, **options)
+    left = audio.rms((est - ref).ravel()), audio.rms(ref.ravel())
+    left = f", {audio.db(left[0] / left[1]):+.1f} dB re the reference" if min(left) > 0 else ""
+    titles = {"reference": "reference", "difference": "estimate against reference: blue is missing, red is too much",
+              "residual": f"residual, estimate - reference{left}"}
+    seconds = ref.shape[-1] / sr
+    figure, axes = _figure(3, sharex=True)
+    for ax, (what, title) in zip(axes, titles.items()):
+        if what == "difference":
+            image = _spectrogram(ax, title, change, seconds, sr, options, vmin=-LIMIT, vmax=LIMIT,
+                                 cmap=colormaps["RdBu_r"].resampled(25))  # odd: one shade is for no difference
+        else:
+            image = _spectrogram(ax, title, RANGE * (levels[what] - 1), seconds, sr, options, **_loudness())
+        figure.colorbar(image, ax=ax, label="dB", aspect=12, extend="both" if what == "difference" else "neither")
+    axes[-1].set_xlabel("seconds")
+    return _close(figure, f"Spectrograms under each other, {scale} scale: a reference; what an estimate lacks and has "
+                          f"too much; the {titles['residual']}.")
+
+
+def _loudness() -> dict:
+    """How levels in dB re the loudest are coloured."""
+    from matplotlib import colormaps
+    return {"vmin": -RANGE, "vmax": 0, "cmap": colormaps["magma"].resampled(24)}  # fewer colours make smaller files
 
 
 def masks(mix, marked: dict, sr: int, *, hop_length: int, fmax: float = 1000.0):
@@ -103,8 +182,6 @@ def masks(mix, marked: dict, sr: int, *, hop_length: int, fmax: float = 1000.0):
     """
     import torch
     from matplotlib.colors import to_rgb
-
-    from weaklib import audio
     n_freq = len(next(iter(marked.values())))
     last = min(n_freq, round(fmax / sr * 2 * (n_freq - 1)) + 1)
     mix = torch.as_tensor(np.asarray(mix, np.float32))
@@ -119,7 +196,8 @@ def masks(mix, marked: dict, sr: int, *, hop_length: int, fmax: float = 1000.0):
         ax.set(title=title, ylabel="kHz")
         ax.title.set_fontsize(9)
     axes[-1].set_xlabel("seconds")
-    return _close(figure)
+    return _close(figure, f"Spectrogram of a mixture in grey, up to {fmax / 1000:.1f} kHz, under each other with masks "
+                          f"over it: {', '.join(marked)}.")
 
 
 def rolls(tracks: dict, *, frame_rate: float = 32.0, lowest: int = 21):
@@ -144,7 +222,104 @@ def rolls(tracks: dict, *, frame_rate: float = 32.0, lowest: int = 21):
     ax.set(xlabel="seconds", ylabel="MIDI pitch")
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8, loc="upper right")
-    return _close(figure)
+    return _close(figure, f"Piano rolls over each other, by colour: {', '.join(tracks)}.")
+
+
+def compare_rolls(est, ref, *, frame_rate: float = 32.0, lowest: int = 21):
+    """Draw what a transcription hits (dark), misses (hollow) and adds (thin), and count it by pitch and frame.
+
+    Parameters
+    ----------
+    est, ref : array or Tensor, shape=(pitch, frame) or (n, 3)
+        Rolls, anything above 0 sounds; or notes, onset (s), offset (s) and MIDI pitch, from 21 to 108, which become a
+        roll as in `weaklib.corpora.band.piano_roll`, cut to the other if that is one. Notes may have a fourth column.
+    frame_rate : float, Hz
+    lowest : int
+        MIDI pitch of a roll's first row.
+
+    Returns
+    -------
+    matplotlib Figure
+        With the numbers of `weaklib.metrics.frame_f1`; a ratio that has no value is "-".
+
+    Raises
+    ------
+    WeaklibError
+        If the rolls differ in shape, or notes are not on the keys of a piano.
+    """
+    from matplotlib.collections import PolyCollection
+    from matplotlib.patches import Patch
+
+    from weaklib import metrics
+    est, ref = _rolls(est, ref, frame_rate, lowest)
+    f1 = float(metrics.frame_f1(est, ref))
+    kinds = {"hit": est & ref, "missed": ref & ~est, "extra": est & ~ref}
+    count = {kind: int(cells.sum()) for kind, cells in kinds.items()}
+    styles = {"hit": (0.4, HIT, HIT), "missed": (0.36, "white", MISSING), "extra": (0.16, EXTRA, EXTRA)}
+    sounding = np.flatnonzero((est | ref).any(-1))
+    low, high = (sounding.min() + lowest, sounding.max() + lowest) if len(sounding) else (60, 72)
+    figure, (ax,) = _figure(height=float(np.clip(0.08 * (high - low), 2.6, 6.0)))
+    handles = []
+    for kind, cells in kinds.items():
+        half, face, edge = styles[kind]
+        row, start, stop = _runs(cells)
+        left, right = (start - 0.5) / frame_rate, (stop - 0.5) / frame_rate  # frames are centred on their time
+        bottom, top = row + lowest - half, row + lowest + half
+        corners = np.stack([[left, left, right, right], [bottom, top, top, bottom]]).transpose(2, 1, 0)
+        ax.add_collection(PolyCollection(corners, facecolors=face, edgecolors=edge, linewidths=0.8))
+        handles.append(Patch(facecolor=face, edgecolor=edge, label=f"{kind} {count[kind]}"))
+    ax.set(xlabel="seconds", ylabel="MIDI pitch", xlim=(0, est.shape[-1] / frame_rate), ylim=(low - 1.5, high + 1.5))
+    ax.grid(alpha=0.3)
+    ax.set_axisbelow(True)
+    figure.legend(handles=handles, fontsize=8, ncols=3, loc="outside upper right")
+    ratios = {"precision": _share(count["hit"], count["extra"]), "recall": _share(count["hit"], count["missed"]),
+              "F1": f1}
+    title = ", ".join(f"{name} {'-' if np.isnan(value) else format(value, '.2f')}" for name, value in ratios.items())
+    ax.set_title(title, fontsize=9, loc="left")
+    counts = ", ".join(f"{number} {kind}" for kind, number in count.items())
+    return _close(figure, f"Two piano rolls compared by pitch and frame: {counts}; {title}.")
+
+
+def _rolls(est, ref, frame_rate, lowest) -> list[np.ndarray]:
+    """Make booleans (pitch, frame) of rolls and notes."""
+    from weaklib.corpora import band
+    given = [audio.to_numpy(x, None) for x in (est, ref)]
+    given = [_notes(x) if _are_notes(x) else x > 0 for x in given]
+    notes = [x for x in given if x.dtype != bool]
+    if notes and lowest != band.LOWEST:
+        raise WeaklibError(f"Notes become rolls from pitch {band.LOWEST} up; leave out lowest={lowest}, or give rolls.")
+    lengths = [x.shape[-1] for x in given if x.dtype == bool]
+    n_frames = lengths[0] if lengths else int(max(x[:, 1].max(initial=0) for x in notes) * frame_rate) + 2
+    rolls = [x if x.dtype == bool else band.piano_roll(x, n_frames, frame_rate) > 0 for x in given]
+    if rolls[0].ndim != 2 or rolls[0].shape != rolls[1].shape:
+        raise WeaklibError(f"The rolls have the shapes {rolls[0].shape} and {rolls[1].shape}; give two of the shape "
+                           "(pitch, frame), the same.")
+    return rolls
+
+
+def _are_notes(x) -> bool:
+    return x.size == 0 or (x.ndim == 2 and x.shape[1] in (3, 4) and x.dtype != bool)
+
+
+def _notes(x) -> np.ndarray:
+    """Check notes and make them float64 (n, 3)."""
+    from weaklib.corpora.band import LOWEST, PITCHES
+    x = x[:, :3].astype(np.float64) if x.size else np.zeros((0, 3))
+    if not (np.isfinite(x) & (x >= (0, 0, LOWEST)) & (x[:, 2:] < LOWEST + PITCHES)).all():
+        raise WeaklibError("These notes are not on the keys of a piano; give rows of onset (s), offset (s) and MIDI "
+                           f"pitch from {LOWEST} to {LOWEST + PITCHES - 1}.")
+    return x
+
+
+def _runs(cells) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, first frame and frame after the last of every run of True in an array (row, frame)."""
+    edges = np.diff(np.pad(cells.astype(np.int8), ((0, 0), (1, 1))), axis=-1)
+    (row, start), (_, stop) = np.nonzero(edges > 0), np.nonzero(edges < 0)
+    return row, start, stop
+
+
+def _share(part: int, other: int) -> float:
+    return part / (part + other) if part + other else np.nan
 
 
 def listen(tracks: dict, sr: int, *, peak: float = 0.9):
@@ -163,8 +338,6 @@ def listen(tracks: dict, sr: int, *, peak: float = 0.9):
     """
     import soundfile
     from IPython.display import HTML
-
-    from weaklib import audio
     rate = next((r for r in (8000, 16000, 22050, 32000, 44100) if r >= sr), 48000)
     signals = {title: np.asarray(x, np.float32) for title, x in tracks.items()}
     loudest = max(np.abs(x).max(initial=0) for x in signals.values())
@@ -206,7 +379,7 @@ def history(curves: dict[str, list[dict]], *, key: str = "score", ylabel: str = 
     ax.grid(alpha=0.3)
     if curves:
         ax.legend(fontsize=8)
-    return _close(figure)
+    return _close(figure, f"Curves of {ylabel} over the training steps: {', '.join(curves)}.")
 
 
 class Live:
@@ -249,7 +422,8 @@ def assignments(owners: list, loss: list[float]):
     ax.bar(range(len(order)), np.asarray(loss)[order], color=[COLOURS[1]] + [COLOURS[0]] * (len(order) - 1))
     ax.set_xticks(range(len(order)), ["".join(str(o + 1) for o in owners[k]) for k in order], rotation=90, fontsize=8)
     ax.set(xlabel="recording (1 or 2) that each output is given to", ylabel="loss, dB")
-    return _close(figure)
+    return _close(figure, f"Bars of the loss of {len(order)} assignments of outputs to two recordings, from "
+                          f"{min(loss):.1f} to {max(loss):.1f} dB.")
 
 
 def bars(groups: dict[str, dict[str, list[float]]], *, ylabel: str = "SI-SNRi, dB"):
@@ -280,4 +454,4 @@ def bars(groups: dict[str, dict[str, list[float]]], *, ylabel: str = "SI-SNRi, d
     ax.set_ylabel(ylabel)
     ax.grid(axis="y", alpha=0.3)
     ax.legend(fontsize=8)
-    return _close(figure)
+    return _close(figure, f"Bars of {ylabel}, by group: {', '.join(groups)}; in each: {', '.join(names)}.")

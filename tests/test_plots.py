@@ -1,0 +1,168 @@
+"""Figures: what is drawn is where the axes say it is, and the numbers in them are those of the metrics."""
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+
+from weaklib import metrics, plots, spectra
+from weaklib.corpora.band import piano_roll
+from weaklib.files import WeaklibError
+
+SR = 16000
+TIME = np.arange(2 * SR) / SR
+NOISE = np.random.default_rng(0).standard_normal(2 * SR)
+
+
+def tone(frequency, amplitude=1.0):
+    return amplitude * np.sin(2 * np.pi * frequency * TIME)
+
+
+def image(ax):
+    """What an axis shows, and (column -> seconds, row -> place on the y-axis) of its pixels' centres."""
+    drawn = ax.images[0]
+    left, right, bottom, top = drawn.get_extent()
+    values = drawn.get_array()
+    n_rows, n_columns = values.shape
+    return values, lambda c: left + (c + 0.5) / n_columns * (right - left), \
+        lambda r: bottom + (r + 0.5) / n_rows * (top - bottom)
+
+
+def marks(ax) -> dict:
+    return {label.get_text(): at for label, at in zip(ax.get_yticklabels(), ax.get_yticks())}
+
+
+@pytest.mark.parametrize("scale, mark, frequency", [("linear", "2000", 2000), ("mel", "2000", 2000),
+                                                    ("cqt", "C5", 523.25)])
+def test_a_tone_is_drawn_at_its_mark_in_its_time_and_at_its_level(scale, mark, frequency):
+    x = tone(frequency) * (TIME >= 1.5)
+    figure = plots.stems({"loud": x, "quiet": 0.1 * x}, SR, scale=scale, notes={"loud": [[1.5, 2, 72]]})
+    loud, quiet = figure.axes[:2]
+    values, seconds, place = image(loud)
+    row, column = values.argmax(0)[-8], values.shape[1] - 8
+    assert place(row) == pytest.approx(marks(loud)[mark], abs=0.51)
+    assert values[row, column] == pytest.approx(0, abs=0.2)
+    assert image(quiet)[0][row, column] == pytest.approx(values[row, column] - 20, abs=0.1)
+    heard = [seconds(c) for c in np.flatnonzero(values[row] > -12)]
+    assert heard[0] == pytest.approx(1.5, abs=0.05) and heard[-1] == pytest.approx(2, abs=0.05)
+    assert loud.get_xlim() == (0, 2)
+    if scale == "cqt":
+        (start, stop), = loud.collections[0].get_segments()
+        assert start == pytest.approx([1.5, marks(loud)["C5"]]) and stop == pytest.approx([2, marks(loud)["C5"]])
+        assert not quiet.collections
+
+
+def test_notes_beyond_the_picture_are_not_drawn_at_its_edge():
+    figure = plots.stems({"x": NOISE}, SR, fmax=1000, notes={"x": torch.tensor([[0.0, 1, 100, 80], [1, 2, 60, 80]])})
+    above, drawn = figure.axes[0].collections[0].get_segments()
+    assert len(above) == 0 and drawn[0, 1] == pytest.approx(261.63 / SR * 1024, abs=0.01)
+
+
+def test_difference_shows_levels_and_residual():
+    ref, est = tone(500), 1.1 * tone(500) + tone(3000, 0.01)
+    figure = plots.difference(est, ref, SR)
+    titles = [ax.get_title() for ax in figure.axes[:3]]
+    left = 10 * np.log10((0.1 ** 2 + 0.01 ** 2))
+    assert titles[0] == "reference" and f"{left:.1f} dB re the reference" in titles[2] and f"{left:.1f} dB" in figure.alt
+    drawn = figure.axes[1].images[0]
+    values = drawn.get_array()
+    same, extra = values[[32, 192], values.shape[1] // 2]
+    assert same == pytest.approx(20 * np.log10(1.1), abs=0.01) and extra == pytest.approx(70 - 40.8, abs=0.2)
+    nothing, less, more = (np.array(drawn.to_rgba(dB)[:3]) for dB in (0, -20, 20))
+    assert np.ptp(nothing) < 0.03 and less[2] > less[0] + 0.3 and more[0] > more[2] + 0.3  # grey, blue, red
+
+
+@pytest.mark.parametrize("est, ref, told", [(tone(440), tone(440), ""), (tone(440), 0 * TIME, "")])
+def test_residual_without_a_level_is_not_given_one(est, ref, told):
+    assert "dB" not in plots.difference(est, ref, SR).axes[2].get_title()
+
+
+REF = np.zeros((88, 20), dtype=bool)
+REF[39, 2:10] = REF[43, 4:12] = REF[46, 15:18] = True
+EST = np.zeros((88, 20), dtype=bool)
+EST[39, 4:12] = EST[43, 4:12] = EST[50, 5:6] = True
+HIT, MISSED, EXTRA = 6 + 8, 2 + 3, 2 + 1
+
+
+def told(figure) -> str:
+    return " ".join(text.get_text() for text in figure.legends[0].get_texts()) + " " + figure.axes[0].get_title("left")
+
+
+def test_rolls_are_counted():
+    text = told(plots.compare_rolls(EST.astype(np.float32), torch.from_numpy(REF)))
+    precision, recall = HIT / (HIT + EXTRA), HIT / (HIT + MISSED)
+    assert f"hit {HIT} missed {MISSED} extra {EXTRA}" in text
+    assert f"precision {precision:.2f}, recall {recall:.2f}, F1 {metrics.frame_f1(EST, REF):.2f}" in text
+    assert metrics.frame_f1(EST, REF) == pytest.approx(2 * precision * recall / (precision + recall))
+
+
+def boxes(collection, frame_rate, lowest=21) -> set:
+    """(row, first frame, frame after the last) of every bar; a frame is centred on its time."""
+    found = set()
+    for path in collection.get_paths():
+        (left, bottom), (right, top) = path.vertices.min(0), path.vertices.max(0)
+        found.add((round((bottom + top) / 2 - lowest, 3), round(left * frame_rate + 0.5, 3),
+                   round(right * frame_rate + 0.5, 3)))
+    return found
+
+
+def test_rolls_are_drawn_where_they_sound_and_told_apart_without_colour():
+    ax = plots.compare_rolls(EST, REF, frame_rate=50).axes[0]
+    hit, missed, extra = ax.collections
+    assert boxes(hit, 50) == {(39, 4, 10), (43, 4, 12)}
+    assert boxes(missed, 50) == {(39, 2, 4), (46, 15, 18)}
+    assert boxes(extra, 50) == {(39, 10, 12), (50, 5, 6)}
+    grey = [to_rgb(c.get_facecolor()[0]) @ np.array([0.299, 0.587, 0.114]) for c in (hit, missed, extra)]
+    assert np.diff(sorted(grey)).min() > 0.2
+    height = [np.ptp(c.get_paths()[0].vertices[:, 1]) for c in (hit, extra)]
+    assert height[1] < 0.5 * height[0]
+
+
+def test_notes_are_compared_as_their_rolls():
+    notes = np.array([[0.1, 0.5, 60], [0.25, 1.0, 64], [1.5, 1.9, 67]])
+    roll = piano_roll(notes, 62, 32.0)
+    moved = np.roll(roll, 2, axis=1)
+    expected = told(plots.compare_rolls(moved, roll))
+    assert told(plots.compare_rolls(moved, notes)) == expected
+    with_velocity = torch.tensor(np.insert(notes, 3, 80, axis=1))
+    assert told(plots.compare_rolls(moved, with_velocity)) == expected
+    shifted = notes + [2 / 32, 2 / 32, 0]
+    assert told(plots.compare_rolls(shifted, notes)) == expected
+
+
+@pytest.mark.parametrize("est, ref, ratios", [
+    ([], REF, "precision -, recall 0.00, F1 0.00"),
+    (REF, np.zeros((0, 3)), "precision 0.00, recall -, F1 0.00"),
+    ([], [], "precision -, recall -, F1 -"),
+])
+def test_ratios_of_nothing_are_not_numbers(est, ref, ratios):
+    assert ratios in told(plots.compare_rolls(est, ref))
+
+
+@pytest.mark.parametrize("est, options, message", [
+    (REF[:, :-1], {}, "shapes"), (REF[None], {}, "shapes"), ([[0, 1, 20]], {}, "from 21 to 108"),
+    ([[0, 1, 109]], {}, "keys of a piano"), ([[0, np.inf, 60]], {}, "keys of a piano"),
+    ([[0, 1, 60]], {"lowest": 24}, "lowest=24"),
+])
+def test_what_cannot_be_compared(est, options, message):
+    with pytest.raises(WeaklibError, match=message) as e:
+        plots.compare_rolls(est, REF, **options)
+    assert str(e.value).endswith(".") and "\n" not in str(e.value)
+
+
+def test_every_figure_has_alternative_text():
+    roll = {"a & b": REF}
+    figures = [plots.stems({"a & b": NOISE}, SR), plots.masks(NOISE, {"a & b": np.ones((257, 251))}, SR, hop_length=128),
+               plots.rolls(roll), plots.history({"a & b": [{"step": 1, "score": 0.0}]}),
+               plots.assignments([(0, 1), (1, 0)], [1.0, 2.0]), plots.bars({"a & b": {"c": [1.0, 2.0]}})]
+    assert all(figure.alt.endswith(".") and len(figure.alt) > 20 for figure in figures)
+    assert sum("a & b" in figure.alt for figure in figures) == 5
+
+
+def test_a_notebook_keeps_alternative_text():
+    import nbformat
+    from nbclient import NotebookClient
+    code = "import numpy as np\nfrom weaklib import plots\nplots.rolls({'piano': np.eye(88)})"
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(nb, kernel_name="python3", timeout=300).execute()
+    output, = nb.cells[0].outputs
+    assert "piano" in output.metadata["image/png"]["alt"] and output.data["image/png"]
