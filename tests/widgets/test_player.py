@@ -118,6 +118,8 @@ def test_tracks_that_cannot_be_played(use, tracks, sr, message):
     ({"notes": {"a": [[0, 1]]}}, "notes of 'a'"),
     ({"pictures": {"mask": {"a": np.zeros(8)}}}, "picture 'mask'"),
     ({"pictures": {"spectrogram": {"a": np.zeros((8, 8))}}}, "another name"),
+    ({"pitches": {"roll": (21, 108)}}, "'roll'"),
+    ({"pictures": {"roll": {"a": np.zeros((8, 8))}}, "pitches": {"roll": (108, 21)}}, "is no axis"),
 ])
 def test_options_that_do_not_fit_the_tracks(options, message):
     with pytest.raises(WeaklibError, match=message):
@@ -520,13 +522,17 @@ def test_two_players_do_not_play_together(load):
 
 def test_notes_and_pictures(load):
     notes = {"piano": [[0.5, 1.0, 69]]}
-    page = load(STEMS, notes=notes, pictures={"mask": {"piano": np.eye(8)}}, fmax=1760)
+    pictures = {"mask": {"piano": np.eye(8)}, "roll": {"piano": np.eye(24)}}
+    page = load(STEMS, notes=notes, pictures=pictures, pitches={"roll": (63, 87)}, fmax=1760)
     assert page.locator("path").first.get_attribute("d") == "M0.5 0.7500H1"  # 440 of 1760 Hz
     assert page.get_by_role("img", name="1 notes of piano").is_visible()
     page.get_by_role("combobox", name="Picture").select_option("mask")
     assert page.get_by_role("img", name="mask of piano").is_visible()
     assert page.get_by_role("img", name="spectrogram of bass").is_visible()  # which has no mask
     assert not page.get_by_role("img", name="1 notes of piano").is_visible()
+    page.get_by_role("combobox", name="Picture").select_option("roll")
+    assert page.get_by_role("img", name="1 notes of piano").is_visible()
+    assert page.locator("path").first.get_attribute("d") == "M0.5 0.7500H1"  # 69 is a quarter up from 63 to 87
     assert page.evaluate("[...root.querySelectorAll('img')].every((image) => image.naturalWidth > 0)")
 
 

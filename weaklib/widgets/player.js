@@ -204,11 +204,13 @@ const HELP = [
 
 /** Build the page's part of a player into `el`; returns what to call when it goes. */
 function view(model, engine, el) {
-  const { tracks, groups, pictures, fmax, gain_db: scale } = model.get("_scene");
+  const { tracks, groups, pictures, pitches, fmax, gain_db: scale } = model.get("_scene");
   const { duration } = engine;
   const names = Object.keys(groups);
   const nRows = Math.max(...names.map((name) => groups[name].length));
   const rowsNow = () => groups[model.get("group")];
+  const heights = { [pictures[0]]: (pitch) => (440 * 2 ** ((pitch - 69) / 12)) / fmax }; // of a pitch, by picture
+  for (const [name, [low, high]] of Object.entries(pitches)) heights[name] = (pitch) => (pitch - low) / (high - low);
   const urls = new Map();
   const percent = (time) => `${(100 * time) / duration}%`;
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches; // then it jumps, four times a second
@@ -389,7 +391,7 @@ function view(model, engine, el) {
   // drawing
   function urlOf(track, name) {
     const key = `${track} ${name}`;
-    const data = tracks[track].pictures[name] ?? tracks[track].pictures[pictures[0]];
+    const data = tracks[track].pictures[name];
     if (!urls.has(key)) urls.set(key, URL.createObjectURL(new Blob([bytes(data)], { type: "image/png" })));
     return urls.get(key);
   }
@@ -432,7 +434,7 @@ function view(model, engine, el) {
       const track = rowsNow()[r];
       const { notes } = tracks[track];
       const title = titles[r];
-      const usual = shown === pictures[0];
+      const name = shown in tracks[track].pictures ? shown : pictures[0];
       row.title.textContent = row.title.title = title;
       row.strip.setAttribute("aria-label", title);
       row.strip.setAttribute("aria-current", r === chosen);
@@ -445,15 +447,15 @@ function view(model, engine, el) {
       row.gain.setAttribute("aria-label", `Gain of ${title}`);
       row.gain.setAttribute("aria-valuetext", `${gain[r]} dB`);
       row.gain.title = `${gain[r]} dB`;
-      const url = urlOf(track, shown);
+      const url = urlOf(track, name);
       if (row.image.getAttribute("src") !== url) row.image.setAttribute("src", url);
-      row.image.alt = `${shown in tracks[track].pictures ? shown : pictures[0]} of ${title}`;
-      // Pitches are drawn where their fundamental is, which only the spectrogram has a place for.
-      row.svg.style.display = withNotes && usual && notes.length ? "" : "none";
+      row.image.alt = `${name} of ${title}`;
+      // Pitches are drawn where they are, or their fundamental is, if the picture has a place for that.
+      const height = heights[name];
+      row.svg.style.display = withNotes && height && notes.length ? "" : "none";
       row.svg.setAttribute("aria-label", `${notes.length} notes of ${title}`);
-      const y = (pitch) => (1 - (440 * 2 ** ((pitch - 69) / 12)) / fmax).toFixed(4);
-      const path = notes.map(([onset, offset, pitch]) => `M${onset} ${y(pitch)}H${offset}`).join("");
-      row.svg.firstChild.setAttribute("d", path);
+      const line = ([onset, offset, pitch]) => `M${onset} ${(1 - height(pitch)).toFixed(4)}H${offset}`;
+      row.svg.firstChild.setAttribute("d", height ? notes.map(line).join("") : "");
     });
     if (loop.length) lastLoop = loop;
     if (!drag) place(loop);

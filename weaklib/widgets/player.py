@@ -32,7 +32,7 @@ import anywidget
 import numpy as np
 import traitlets
 
-from weaklib import audio, files, plots
+from weaklib import audio, files, plots, spectra
 from weaklib.files import WeaklibError
 
 RATES = (8000, 96000)  # Hz, what every browser has to play
@@ -44,13 +44,14 @@ HERE = Path(__file__).parent
 
 
 def pack(tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | None = None,
-         pictures: dict | None = None, fmax: float | None = None) -> dict:
+         pictures: dict | None = None, pitches: dict | None = None, fmax: float | None = None) -> dict:
     """Check and convert all that the browser needs; see `StemPlayer` for the parameters.
 
     Returns
     -------
     dict
-        ``sr``, ``fmax``, ``gain_db``; ``groups``, name -> indices of tracks; ``pictures``, names; ``tracks``, a list
+        ``sr``, ``fmax``, ``gain_db``; ``groups``, name -> indices of tracks; ``pictures``, names; ``pitches``, name ->
+        pitches at the lower and the upper edge of those that have an axis of them; ``tracks``, a list
         of dicts with ``title``, ``channels``, ``audio`` (int16, channel after channel), ``pictures`` (name -> PNG) and
         ``notes``.
 
@@ -64,14 +65,17 @@ def pack(tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | Non
     groups = _groups(groups, titles)
     notes = {title: _notes(title, of, titles) for title, of in (notes or {}).items()}
     fmax = _fmax(fmax, sr, notes)
-    drawn = {SPECTROGRAM: _spectrograms(signals, sr, fmax)}
+    levels = spectra.levels(signals, sr, fmax=fmax)
+    drawn = {SPECTROGRAM: {title: png(_pool(level)) for title, level in levels.items()}}
     for name, images in (pictures or {}).items():
         drawn[name] = {title: _picture(name, title, image, titles) for title, image in images.items()}
+    pitches = {name: _edges(name, edges, drawn) for name, edges in (pitches or {}).items()}
     gain = common_gain(signals, groups)
     packed = [{"title": title, "channels": len(x), "audio": np.rint(gain * 32767 * x).astype("<i2").tobytes(),
                "pictures": {name: images[title] for name, images in drawn.items() if title in images},
                "notes": notes.get(title, [])} for title, x in signals.items()]
-    return {"sr": sr, "fmax": fmax, "gain_db": 20 * np.log10(gain), "pictures": list(drawn), "tracks": packed,
+    return {"sr": sr, "fmax": fmax, "gain_db": 20 * np.log10(gain), "pictures": list(drawn), "pitches": pitches,
+            "tracks": packed,
             "groups": {name: [titles.index(title) for title in members] for name, members in groups.items()}}
 
 
@@ -135,14 +139,18 @@ class StemPlayer(anywidget.AnyWidget):
     sr : int, Hz
         From 8 to 96 kHz.
     notes : dict of str to array, shape=(note, 3 or more), optional
-        Title -> onset (s), offset (s), MIDI pitch of each note, drawn over the spectrogram at their fundamentals.
-        What else a row holds is ignored.
+        Title -> onset (s), offset (s), MIDI pitch of each note, drawn over the spectrogram at their fundamentals, and
+        over pictures with an axis of pitches. What else a row holds is ignored.
     groups : dict of str to list of str, optional
         Name -> titles, to compare by A/B: one group is heard and seen at a time. The k-th track of every group shares
         the k-th row, with its solo, mute and gain, so that the same stem is compared. By default one group of all.
     pictures : dict of str to dict of str to array, shape=(row, frame), optional
         What the rows may show beside their spectrograms, such as masks or piano rolls: name -> title -> values in
-        [0, 1], lowest row first, from the beginning of the signal to its end.
+        [0, 1], lowest row first, from the beginning of the signal to its end. For spectrograms in other scales see
+        `weaklib.spectra.levels`.
+    pitches : dict of str to (float, float), optional
+        Name of a picture whose rows are equal steps of pitch -> MIDI pitches at its lower and its upper edge:
+        `weaklib.spectra.pitches` for a constant-Q spectrogram, (20.5, 108.5) for a roll of the keys of a piano.
     fmax : float, Hz, optional
         Highest frequency shown: half of `sr`, or with `notes` what they need.
 
@@ -166,7 +174,7 @@ class StemPlayer(anywidget.AnyWidget):
     ------
     WeaklibError
         If there is no track, tracks differ in length, hold NaN or infinity, or are too long; or if `notes`, `groups`,
-        `pictures` or an attribute do not fit the tracks.
+        `pictures`, `pitches` or an attribute do not fit the tracks.
     """
 
     _esm = HERE / "player.js"
@@ -183,8 +191,8 @@ class StemPlayer(anywidget.AnyWidget):
     picture = traitlets.Unicode(SPECTROGRAM).tag(sync=True)
 
     def __init__(self, tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | None = None,
-                 pictures: dict | None = None, fmax: float | None = None):
-        scene = pack(tracks, sr, notes=notes, groups=groups, pictures=pictures, fmax=fmax)
+                 pictures: dict | None = None, pitches: dict | None = None, fmax: float | None = None):
+        scene = pack(tracks, sr, notes=notes, groups=groups, pictures=pictures, pitches=pitches, fmax=fmax)
         self._given = dict(tracks=tracks, sr=sr, notes=notes, fmax=fmax)
         super().__init__(_scene=scene, **_controls(scene))
 
@@ -241,11 +249,11 @@ class Static(NamedTuple):
 
 
 def static(tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | None = None,
-           pictures: dict | None = None, fmax: float | None = None) -> Static:
+           pictures: dict | None = None, pitches: dict | None = None, fmax: float | None = None) -> Static:
     """Make a picture and clips that a saved notebook keeps, without a widget and its state.
 
-    Parameters and errors are those of `StemPlayer`; `groups` and `pictures` make no difference. All clips have one
-    gain, as in `weaklib.plots.listen`.
+    Parameters and errors are those of `StemPlayer`; `groups`, `pictures` and `pitches` make no difference. All clips
+    have one gain, as in `weaklib.plots.listen`.
 
     Returns
     -------
@@ -255,16 +263,10 @@ def static(tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | N
     signals = _signals(tracks, sr)
     notes = {title: _notes(title, of, list(signals)) for title, of in (notes or {}).items()}
     fmax = _fmax(fmax, sr, notes)
-    figure = plots.stems({title: x.mean(0) for title, x in signals.items()}, sr, fmax=fmax)
-    for ax, title in zip(figure.axes, signals):
-        for onset, offset, pitch in notes.get(title, []):
-            ax.hlines(_hertz(pitch) / 1000, onset, offset, color="aquamarine")
+    figure = plots.stems(signals, sr, fmax=fmax, notes=notes)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    seconds = len(next(iter(signals.values()))[0]) / sr
-    alt = (f"Spectrograms under each other: {', '.join(signals)}; {seconds:.1f} s, up to {fmax / 1000:.1f} kHz, one dB "
-           "reference.")
-    return Static(Image(buffer.getvalue(), alt=alt),
+    return Static(Image(buffer.getvalue(), alt=figure.alt),
                   plots.listen({title: x if len(x) == 2 else x[0] for title, x in signals.items()}, sr))
 
 
@@ -353,7 +355,7 @@ def _signals(tracks: dict, sr: int) -> dict:
         raise WeaklibError(f"Browsers do not play {sr} Hz; resample to between {RATES[0]} and {RATES[1]} Hz.")
     signals = {}
     for title, x in tracks.items():
-        x = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x, dtype=np.float32)
+        x = audio.to_numpy(x)
         if x.ndim not in (1, 2) or x.size == 0 or (x.ndim == 2 and len(x) > 2):
             raise WeaklibError(f"The track {title!r} has the shape {x.shape}; give (time,), or (channel, time) with at "
                                "most 2 channels.")
@@ -384,7 +386,7 @@ def _groups(groups: dict | None, titles: list) -> dict:
 
 def _notes(title: str, notes, titles: list) -> list:
     """Notes of a track as a list of onset, offset and pitch."""
-    notes = np.asarray(notes.detach().cpu() if hasattr(notes, "detach") else notes, dtype=np.float64)
+    notes = audio.to_numpy(notes, np.float64)
     if notes.size == 0:
         notes = notes.reshape(0, 3)
     if title not in titles or notes.ndim != 2 or notes.shape[1] < 3 or not np.isfinite(notes).all():
@@ -394,36 +396,27 @@ def _notes(title: str, notes, titles: list) -> list:
 
 
 def _picture(name: str, title: str, image, titles: list) -> bytes:
-    image = np.asarray(image.detach().cpu() if hasattr(image, "detach") else image, dtype=np.float32)
+    image = audio.to_numpy(image)
     if name == SPECTROGRAM or title not in titles or image.ndim != 2 or image.size == 0 or not np.isfinite(image).all():
         raise WeaklibError(f"The picture {name!r} of {title!r} cannot be drawn; give a track's title and finite values "
                            f"of the shape (row, frame), under another name than {SPECTROGRAM!r}.")
     return png(_pool(image), "viridis")
 
 
-def _hertz(pitch: float) -> float:
-    """Fundamental of a MIDI pitch."""
-    return 440 * 2 ** ((pitch - 69) / 12)
+def _edges(name: str, edges, pictures) -> list:
+    edges = [float(pitch) for pitch in edges]
+    if name not in pictures or name == SPECTROGRAM or len(edges) != 2 or not edges[0] < edges[1]:
+        raise WeaklibError(f"pitches={{{name!r}: {edges}}} is no axis; give a picture's name and the MIDI pitches at "
+                           "its lower and its upper edge.")
+    return edges
 
 
 def _fmax(fmax: float | None, sr: int, notes: dict) -> float:
     """Highest frequency shown: as asked, or half an octave above the highest note, or all there is."""
-    highest = [_hertz(pitch) for of in notes.values() for _, _, pitch in of]
+    highest = [spectra.hertz(pitch) for of in notes.values() for _, _, pitch in of]
     if fmax is None and highest:
         fmax = max(1000.0, 1.5 * max(highest))
     return float(min(fmax or sr / 2, sr / 2))
-
-
-def _spectrograms(signals: dict, sr: int, fmax: float) -> dict:
-    """Title -> PNG, all with one dB reference."""
-    import torch
-    n_fft = 2 ** round(np.log2(0.064 * sr))
-    levels = {}
-    for title, x in signals.items():
-        magnitude = audio.stft(torch.as_tensor(x), n_fft, n_fft // 4).abs().amax(0).numpy()  # the louder channel's
-        levels[title] = 20 * np.log10(_pool(magnitude[:round(fmax / sr * n_fft) + 1]) + 1e-12)
-    top = max(-100.0, *(level.max() for level in levels.values()))  # dB; silence stays dark
-    return {title: png((level - top) / plots.RANGE + 1) for title, level in levels.items()}
 
 
 def _pool(image):
