@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weaklib import audio, corpora, inference, metrics, sonify
+from weaklib import audio, corpora, inference, metrics, sonify, spectra
 from weaklib.corpora import band
 from weaklib.files import WeaklibError
 
@@ -219,7 +219,7 @@ def _transcription(sound, result):
     return rows
 
 
-def scene(sound: Sound, results=()) -> dict:
+def scene(sound: Sound, results=(), *, pictures: bool = False) -> dict:
     """Arrange a sound, its references and results as groups of the stem player.
 
     What cannot be played as it is is made playable: more than two channels become one, and rates above 48 kHz 48 kHz.
@@ -229,11 +229,14 @@ def scene(sound: Sound, results=()) -> dict:
     sound : Sound
     results : iterable of Result
         With different titles.
+    pictures : bool
+        Whether there is more to see than spectrograms: constant-Q ones, and of what belongs to a reference what it
+        lacks and what it has too much.
 
     Returns
     -------
     dict
-        Arguments of `weaklib.widgets.show`: tracks, sr, notes, groups.
+        Arguments of `weaklib.widgets.show`: tracks, sr, notes, groups, and pictures with their pitches.
     """
     groups = {"mixture": {"mixture": sound.audio}, "references": sound.references}
     notes = {"references": sound.notes}
@@ -243,10 +246,23 @@ def scene(sound: Sound, results=()) -> dict:
     sr = min(sound.sr, HIGHEST)
     tracks = {_track(group, name): _playable(x, sound.sr, sr) for group, stems in groups.items()
               for name, x in stems.items()}
-    return {"tracks": tracks, "sr": sr,
-            "groups": {group: [_track(group, name) for name in stems] for group, stems in groups.items()},
-            "notes": {_track(group, name): of for group, by_name in notes.items() for name, of in by_name.items()
-                      if len(of)}}
+    arranged = {"tracks": tracks, "sr": sr,
+                "groups": {group: [_track(group, name) for name in stems] for group, stems in groups.items()},
+                "notes": {_track(group, name): of for group, by_name in notes.items() for name, of in by_name.items()
+                          if len(of)}}
+    return arranged | _pictures(tracks, sr, results) if pictures else arranged
+
+
+def _pictures(tracks: dict, sr: int, results) -> dict:
+    drawn = {"constant Q": spectra.levels(tracks, sr, "cqt"), "missing": {}, "too much": {}}
+    for result in results:
+        if result.does == "separate":
+            for ref, output in result.matches.items():
+                title = _track(result.title, output)
+                change = spectra.difference(tracks[title], tracks[ref], sr) / spectra.RANGE
+                drawn["missing"][title], drawn["too much"][title] = np.maximum(-change, 0), np.maximum(change, 0)
+    return {"pictures": {name: by_title for name, by_title in drawn.items() if by_title},
+            "pitches": {"constant Q": spectra.pitches(sr)}}
 
 
 def _track(group: str, name: str) -> str:

@@ -24,6 +24,8 @@ assignments
     What MixIT chooses from.
 bars
     A table's rows as bars.
+png
+    Any of these figures as the small picture that a notebook keeps.
 """
 from __future__ import annotations
 
@@ -40,6 +42,7 @@ from weaklib.spectra import RANGE
 COLOURS = ("#2a6f97", "#e07a5f", "#6a994e", "#8367c7", "#bc6c25", "#577590")
 MISSING, EXTRA, HIT = "#0072b2", "#d55e00", "#333333"  # of Okabe and Ito: told apart with any colour vision
 LIMIT = 30.0  # dB, from which on a difference has its full colour
+SHADES = 64  # colours of a picture that is stored
 HERTZ = (200, 500, 1000, 2000, 4000, 8000, 16000)  # where a mel scale has marks
 
 
@@ -55,9 +58,18 @@ def _close(figure, alt: str):
     import matplotlib.pyplot as plt
     plt.close(figure)
     figure.alt = alt
-    # IPython takes the metadata from here, and the picture from its own formatter of figures.
-    figure._repr_mimebundle_ = lambda include=None, exclude=None: ({}, {"image/png": {"alt": alt}})
+    figure._repr_mimebundle_ = lambda include=None, exclude=None: ({"image/png": png(figure)},
+                                                                   {"image/png": {"alt": alt}})
     return figure
+
+
+def png(figure) -> bytes:
+    """Encode a figure with `SHADES` colours, which makes it a third as large: a notebook holds many."""
+    from PIL import Image
+    buffer, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(buffer, format="png")
+    Image.open(buffer).convert("RGB").quantize(SHADES, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    return small.getvalue()
 
 
 def _spectrogram(ax, title, image, seconds, sr, options, **style):

@@ -1,8 +1,13 @@
-"""The stem player in JupyterLab: what a reader does with mouse and keys, and what becomes of the notebook."""
+"""The widgets in JupyterLab: what a reader does with mouse and keys, and what becomes of the notebook."""
 import json
+from contextlib import ExitStack
 
 import lab
+import pretty_midi
 import pytest
+import soundfile
+
+from weaklib import corpora
 
 CELLS = (
     "# A signal, its negative, and a glide",
@@ -52,16 +57,19 @@ CONTROLS = """\
 
 
 @pytest.fixture
-def notebook(chromium, tmp_path):
-    """A notebook with two views of one player, open in JupyterLab."""
+def opened(chromium, tmp_path):
+    """A function that opens a notebook with some cells in JupyterLab."""
     browser = chromium()  # with the usual rule that nothing plays before a click
-    path = lab.write(tmp_path / "listen.ipynb", *CELLS)
-    with lab.serving(tmp_path) as address:
-        one = lab.Notebook(browser, address, path)
-        one.start()
-        one.open()
-        yield one
-        one.page.close()
+    with lab.serving(tmp_path) as address, ExitStack() as stack:
+
+        def open(*cells):
+            one = lab.Notebook(browser, address, lab.write(tmp_path / "listen.ipynb", *cells))
+            stack.callback(one.page.close)
+            one.start()
+            one.open()
+            return one
+
+        yield open
 
 
 class Player:
@@ -112,7 +120,8 @@ def cells(notebook) -> list:
                         " [...panel.content.model.cells].map((cell) => [cell.type, cell.sharedModel.getSource()])]")
 
 
-def test_player_in_jupyterlab(notebook, screenshots):
+def test_player_in_jupyterlab(opened):
+    notebook = opened(*CELLS)
     page = notebook.page
     notebook.run_all()
     player, other = Player(notebook), Player(notebook, 1)
@@ -185,9 +194,6 @@ def test_player_in_jupyterlab(notebook, screenshots):
     notebook.ask("player.loop, player.solo = [10, 15], [False] * 3")
     page.mouse.click(*player.at(0.6))
     player.until(lambda: player.time() == 12 and not player.on("Solo glide"), "it is set")
-    notebook.get("panel.content.widgets[0].node.scrollIntoView()")
-    notebook.ready()
-    page.screenshot(path=screenshots / "jupyterlab.png")
 
     # The file is small and holds no sound; with the kernel the player comes back, and waits.
     saved = notebook.save()
@@ -224,3 +230,69 @@ def before_it_is_run(notebook) -> None:
     panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
     assert panel.locator(".jp-OutputArea-output").all_inner_texts() == [NOTE, NOTE]
     assert notebook.outside == []
+
+
+DESK = ("from weaklib import widgets\n\ndesk = widgets.Desk()\ndesk",)
+
+
+def test_desk_in_jupyterlab(opened, screenshots, tmp_path):
+    """An item of a corpus and a file of the reader's, separated, compared, transcribed, saved."""
+    from playwright.sync_api import expect
+    expect.set_options(timeout=1000 * lab.PATIENCE)
+    notebook = opened(*DESK)
+    page = notebook.page
+    notebook.run_all()
+    player = Player(notebook)
+    status = page.locator(".widget-html [role=status], .widget-html [role=alert]")
+    go = page.locator("button.mod-primary")
+
+    page.get_by_label("Test item").fill("2")
+    page.get_by_label("Test item").press("Enter")
+    page.get_by_role("button", name="Hear the sound").click()
+    player.button("references").click()
+    expect(player.root.get_by_role("group", name="bass")).to_be_visible()
+    player.button("Mute guitar").click()
+    page.mouse.move(*player.at(0.12))
+    page.mouse.down()
+    page.mouse.move(*player.at(0.30), steps=4)
+    page.mouse.up()
+    page.mouse.click(*player.at(0.20))
+    player.until(lambda: player.time() == 0.8, "it is within the loop")
+    player.root.screenshot(path=screenshots / "player.png")
+
+    go.click()
+    expect(player.button("hung2021")).to_have_attribute("aria-pressed", "true")
+    assert page.locator("caption", has_text="hung2021").count() == 1
+    assert notebook.ask("print([len(x[0]) for x in desk.results[0].stems.values()])") == "[64000, 64000, 64000]\n"
+    player.button("Loop").click()
+    player.button("Play").click()
+    player.plays()
+    assert notebook.peak() > 0.01
+    player.button("references").click()
+    player.plays()  # on, at the same place
+    player.button("Pause").click()
+    player.button("Loop").click()
+    player.button("hung2021").click()
+    notebook.get("panel.content.widgets[0].node.scrollIntoView()")
+    page.set_viewport_size({"width": 1100, "height": 1060})
+    expect(player.root.locator("img").first).to_be_visible()
+    page.locator(".jp-Notebook .jp-OutputArea").first.screenshot(path=screenshots / "desk.png")
+
+    # A file of the reader's, at another rate, in stereo.
+    corpus = corpora.load("band", "test", "smoke")
+    mine = tmp_path / "mine.flac"
+    soundfile.write(mine, corpus[2]["mix"].numpy().reshape(-1, 1).repeat(2, 1)[:32000], corpus.sr)
+    page.get_by_role("button", name="your own file").click()
+    go.click()
+    expect(status).to_have_text("There is no file yet; choose one to upload, or write the path of one.")
+    page.locator("input[type=file]").set_input_files(mine)
+    expect(page.locator(".weaklib-upload [role=status]")).to_contain_text("mine.flac is here")
+    page.get_by_role("button", name="transcribe").click()
+    go.click()
+    expect(player.root.locator(".time")).to_contain_text("0:02.0")
+    assert notebook.ask("print(desk.sound.audio.shape, desk.results[0].title)") == "(2, 32000) hung2021\n"
+    page.get_by_role("button", name="Save the result").click()
+    expect(status).to_contain_text("mine.mid")
+    assert pretty_midi.PrettyMIDI(str(tmp_path / "outputs" / "mine.mid")).get_end_time() <= 2
+    assert notebook.errors == [] and notebook.outside == []
+    assert "widgets" not in notebook.save().metadata

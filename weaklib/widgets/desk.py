@@ -20,7 +20,7 @@ import ipywidgets as ui
 
 from weaklib import audition, inference, progress
 from weaklib.files import WeaklibError
-from weaklib.widgets.player import StemPlayer
+from weaklib.widgets.player import StemPlayer, show_noted
 from weaklib.widgets.upload import Upload
 
 #: Corpora to choose from: those that the kit renders itself.
@@ -67,8 +67,8 @@ class Browser(ui.VBox):
         self.path = ui.Text(description="or path", placeholder="of a file where Python runs", continuous_update=False)
         self.start = ui.BoundedFloatText(0, min=0, max=1e6, description="From, s")
         self.seconds = ui.BoundedFloatText(audition.EXCERPT, min=0.1, max=LONGEST, description="for, s")
-        self.listen = ui.Button(description="Hear the sound", icon="headphones")
-        self.cancel = ui.Button(description="Cancel", disabled=True)
+        self.listen = _button("Hear the sound", icon="headphones")
+        self.cancel = _button("Cancel", disabled=True)
         self.bar = ui.FloatProgress(0, min=0, max=1, layout=ui.Layout(width="16em", visibility="hidden"))
         self.status = ui.HTML()
         self.place = ui.VBox()
@@ -81,6 +81,9 @@ class Browser(ui.VBox):
         self.listen.on_click(lambda _: self.work(self._take, self._show))
         self.cancel.on_click(lambda _: self._stop.set())
         self._sourced()
+
+    def _ipython_display_(self) -> None:
+        show_noted(self, "Run the notebook up to here to choose sounds and methods, and to hear them.")
 
     def _sourced(self, _=None):
         own = self.source.value == FILE
@@ -107,7 +110,7 @@ class Browser(ui.VBox):
         """Forget what was of the sound before."""
 
     def _show(self, _=None):
-        self._play(StemPlayer(**audition.scene(self.sound)))
+        self._play(StemPlayer(**audition.scene(self.sound, pictures=True)))
 
     def _play(self, player: StemPlayer):
         old, self.player, self.place.children = self.player, player, (player,)
@@ -201,8 +204,8 @@ class Desk(Browser):
         self.n_outputs = ui.BoundedIntText(description="Outputs")
         self.threshold = ui.FloatSlider(0, min=-0.5, max=0.5, step=0.05, description="Threshold",
                                         readout_format="+.2f")
-        self.run = ui.Button(button_style="primary", icon="play")
-        self.save = ui.Button(description="Save the result", icon="download", disabled=True)
+        self.run = _button("", button_style="primary", icon="play")
+        self.save = _button("Save the result", icon="download", disabled=True)
         self.scores = ui.HTML()
         self.children = [
             self._picking, self.does, ui.HBox([self.method, self.model]), self.about, self.n_outputs, self.threshold,
@@ -245,7 +248,7 @@ class Desk(Browser):
         self.results = [*others, result][-KEPT:]
 
     def _show(self, _=None):
-        player = StemPlayer(**audition.scene(self.sound, self.results))
+        player = StemPlayer(**audition.scene(self.sound, self.results, pictures=True))
         if self.results:
             player.group = self.results[-1].title
         self._play(player)
@@ -270,7 +273,11 @@ def _offer(dropdown, options) -> None:
     dropdown.index = 0
 
 
+def _button(description: str, **options) -> ui.Button:
+    return ui.Button(description=description, layout=ui.Layout(width="auto"), **options)
+
+
 def _table(title, head, rows) -> str:
     lines = [f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
              for tag, cells in [("th", head), *(("td", row) for row in rows)]]
-    return f"<table><caption>{html.escape(title)}</caption>{''.join(lines)}</table>"
+    return f'<table cellpadding="6"><caption>{html.escape(title)}</caption>{"".join(lines)}</table>'

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import json
 import struct
 import zlib
@@ -38,7 +37,7 @@ from weaklib.files import WeaklibError
 RATES = (8000, 96000)  # Hz, what every browser has to play
 PEAK = 0.99  # of full scale; the rest is for rounding
 MAX_MB = 64  # of samples; decoded they take twice that in the browser
-COLUMNS, ROWS, SHADES = 900, 160, 64  # at most, of a picture
+COLUMNS, ROWS = 900, 160  # at most, of a picture
 SPECTROGRAM = "spectrogram"
 HERE = Path(__file__).parent
 
@@ -113,8 +112,8 @@ def png(image, colours: str = "magma") -> bytes:
         A PNG file.
     """
     from matplotlib import colormaps
-    palette = np.rint(255 * colormaps[colours](np.linspace(0, 1, SHADES))[:, :3]).astype(np.uint8)
-    shades = np.rint((SHADES - 1) * np.clip(image, 0, 1)).astype(np.uint8)[::-1]
+    palette = np.rint(255 * colormaps[colours](np.linspace(0, 1, plots.SHADES))[:, :3]).astype(np.uint8)
+    shades = np.rint((plots.SHADES - 1) * np.clip(image, 0, 1)).astype(np.uint8)[::-1]
     height, width = shades.shape
     lines = np.insert(shades, 0, 0, axis=1)  # every line begins with the number of its filter: none
 
@@ -197,14 +196,7 @@ class StemPlayer(anywidget.AnyWidget):
         super().__init__(_scene=scene, **_controls(scene))
 
     def _ipython_display_(self) -> None:
-        # Two outputs. A saved notebook does not hold the widget, and JupyterLab shows an error then, whatever else the
-        # widget's own output has to offer; player.css hides the first output where the second one is alive.
-        from IPython.display import display
-        told = f"Run the notebook up to here to hear {', '.join(track['title'] for track in self._scene['tracks'])}."
-        display({"text/html": f'<p class="weaklib-note">{html.escape(told)}</p>', "text/plain": told}, raw=True)
-        widget, metadata = self._repr_mimebundle_()
-        del widget["text/plain"]  # the address of an object
-        display(widget, metadata=metadata, raw=True)
+        show_noted(self, f"Run the notebook up to here to hear {', '.join(t['title'] for t in self._scene['tracks'])}.")
 
     @property
     def duration(self) -> float:
@@ -274,9 +266,7 @@ def static(tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | N
     notes = {title: _notes(title, of, list(signals)) for title, of in (notes or {}).items()}
     fmax = _fmax(fmax, sr, notes)
     figure = plots.stems(signals, sr, fmax=fmax, notes=notes)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return Static(Image(buffer.getvalue(), alt=figure.alt),
+    return Static(Image(plots.png(figure), alt=figure.alt),
                   plots.listen({title: x if len(x) == 2 else x[0] for title, x in signals.items()}, sr))
 
 
@@ -343,6 +333,19 @@ def show(tracks: dict, sr: int, *, interactive: bool = True, **options) -> None:
     """
     from IPython.display import display
     display((StemPlayer if interactive else static)(tracks, sr, **options))
+
+
+def show_noted(widget, note: str) -> None:
+    """Show a widget, and in its place, where a saved notebook is read without it, a note.
+
+    A saved notebook does not hold the widget, and JupyterLab shows an error then, whatever else the widget's own output
+    has to offer. So there are two outputs; the style sheets hide the first one where the second is alive.
+    """
+    from IPython.display import display
+    display({"text/html": f'<p class="weaklib-note">{html.escape(note)}</p>', "text/plain": note}, raw=True)
+    output = widget._repr_mimebundle_()
+    data, metadata = output if isinstance(output, tuple) else (output, {})  # of anywidget, of ipywidgets
+    display({kind: x for kind, x in data.items() if kind != "text/plain"}, metadata=metadata, raw=True)
 
 
 def _controls(scene: dict) -> dict:
