@@ -39,6 +39,15 @@ def test_rows_of_the_tables_are_those_of_the_paper():
     assert {line.row for t in paper.tables_of("laptop") for line in t.lines} == set(paper.HEADLINE)
 
 
+def test_any_preset_has_its_tables_on_another_corpus_too():
+    for table, usual in zip(paper.tables_of("laptop", corpus="babyslakh"), paper.tables_of("laptop")):
+        assert [line.row for line in table.lines] == [line.row for line in usual.lines]
+        found = [cfg for line in table.lines for cfg in table.configs(line)]
+        assert {cfg.corpus for cfg in found} == {line.corpus for line in table.lines} == {"babyslakh"}
+        assert not {cfg.id for cfg in found} & {cfg.id for line in usual.lines for cfg in usual.configs(line)}
+        assert "`band`" not in table.caption
+
+
 def test_one_model_fills_several_rows():
     ids = {paper.config(row, "full", 1).id for row in ("finetune_c_h_aml", "mixture_finetune_aml", "iso_finetune_aml",
                                                        "fpr_finetune_aml")}

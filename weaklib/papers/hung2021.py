@@ -588,36 +588,48 @@ def config(row: str, preset: str, seed: int = 0, corpus: str | None = None) -> C
 
 # Tables
 
-def _lines(name: str, preset: str, of: Callable[[str], bool]) -> list[tables.Line]:
+def _lines(name: str, preset: str, corpus: str, of: Callable[[str], bool]) -> list[tables.Line]:
     """Lines of a table, with the paper's words for its rows."""
     words = {p["row"]: (p["method"], p["condition"]) for p in tables.paper_numbers("hung2021", name)}
     words["isolated_frame_mix"] = ("Proposed", "losses=frame_mix;stage=isolated")
     words["isolated_c_h_absolute"] = ("Proposed", "losses=c_mix+h_mix;stage=isolated;distance=absolute")
-    return [tables.Line(row, *words.get(row.replace("_isolated", ""), ("", "")), PRESETS[preset][0].corpus,
-                        partial(config, row, preset),
+    return [tables.Line(row, *words.get(row.replace("_isolated", ""), ("", "")), corpus,
+                        partial(config, row, preset, corpus=corpus),
                         on="" if name == "table1" else "isolated" if "iso" in row else "mixture")
             for row in ROWS[preset] if of(row)]
 
 
-def tables_of(preset: str, seeds: int | None = None) -> list[tables.Table]:
-    """All tables of the paper that a preset fills, with as many seeds as it has or as are asked for."""
+def tables_of(preset: str, seeds: int | None = None, corpus: str | None = None) -> list[tables.Table]:
+    """All tables of the paper that a preset fills.
+
+    Parameters
+    ----------
+    preset : str
+    seeds : int, optional
+        In place of the preset's number.
+    corpus : str, optional
+        In place of the preset's, see `config`.
+    """
+    corpus = corpus or PRESETS[preset][0].corpus
     make = partial(tables.Table, "hung2021", n_seeds=seeds or SEEDS[preset])
+    lines = partial(_lines, preset=preset, corpus=corpus)
     return [
         make("table1", "1", ("avg", "bass", "guitar", "piano"), {"si_sdr": "dB"},
-             _lines("table1", preset, lambda row: row in MODELS and row != "mixture_pretrain"), caption=CAPTIONS[0]),
+             lines("table1", of=lambda row: row in MODELS and row != "mixture_pretrain"),
+             caption=f"SI-SDR on held-out songs. {STAND_IN if corpus == 'band' else ''}{CAPTIONS[0]}"),
         make("table2", "2", ("bass", "guitar", "piano"), {"note_accuracy": "ratio"},
-             _lines("table2", preset, lambda row: row.startswith(("mixture_", "iso_"))), caption=CAPTIONS[1]),
+             lines("table2", of=lambda row: row.startswith(("mixture_", "iso_"))),
+             caption=f"Frame-level note accuracy on held-out songs of `{corpus}`, {CAPTIONS[1]}"),
         make("text", "text", ("all",), {"false_positive_rate": "ratio"},
-             _lines("text", preset, lambda row: row.startswith("fpr_")), caption=CAPTIONS[2])]
+             lines("text", of=lambda row: row.startswith("fpr_")), caption=CAPTIONS[2])]
 
 
+STAND_IN = "Corpus `band`, a rendered trio, stands in for three classes of Slakh2100-split2. "
 CAPTIONS = (
-    "SI-SDR on held-out songs. Corpus `band`, a rendered trio, stands in for three classes of Slakh2100-split2. "
     "The distances that the paper takes absolute are squared here, but for `isolated_c_h_absolute`, a row of ours. "
     "`isolated_frame_mix` has no number in the paper. Which of the paper's AML and ATL rows is which is not "
     "certain.",
-    "Frame-level note accuracy on held-out songs of `band`, thresholds chosen on validation. Isolated tracks are "
-    "scored on their own instrument.",
+    "thresholds chosen on validation. Isolated tracks are scored on their own instrument.",
     "Share of the detected notes that are wrong, over all instruments, per frame. The paper does not say whether on "
     "mixtures or isolated tracks: the rows `fpr_isolated_*` are ours.")
 
