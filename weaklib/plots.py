@@ -41,9 +41,6 @@ from weaklib.spectra import RANGE
 
 COLOURS = ("#2a6f97", "#e07a5f", "#6a994e", "#8367c7", "#bc6c25", "#577590")
 MISSING, EXTRA, HIT = "#0072b2", "#d55e00", "#333333"  # of Okabe and Ito: told apart with any colour vision
-STEP = 30.0  # dB, from which on a difference has its full colour
-HERTZ = (125, 250, 500, 1000, 2000, 4000, 8000, 16000)  # where a mel scale has marks
-MISSING, EXTRA, HIT = "#0072b2", "#d55e00", "#333333"  # of Okabe and Ito: told apart with any colour vision
 LIMIT = 30.0  # dB, from which on a difference has its full colour
 SHADES = 64  # colours of a picture that is stored
 HERTZ = (200, 500, 1000, 2000, 4000, 8000, 16000)  # where a mel scale has marks
@@ -109,24 +106,23 @@ def stems(tracks: dict, sr: int, *, scale: str = "linear", n_fft: int | None = N
     scale : {"linear", "mel", "cqt"}
     n_fft, fmax
         As in `weaklib.spectra.levels`.
-    notes : dict of str to array, shape=(note, 3 or more), optional
+    notes : dict of str to array or Tensor, shape=(note, 3 or more), optional
         Title -> onset (s), offset (s), MIDI pitch of each note, drawn at its fundamental.
 
     Returns
     -------
     matplotlib Figure
     """
-    from matplotlib import colormaps
-    magma = colormaps["magma"].resampled(24)  # fewer colours make smaller files
-    levels = spectra.levels(tracks, sr, scale, n_fft=n_fft, fmax=fmax)
-    rows = spectra.frequencies(sr, scale, n_fft=n_fft, fmax=fmax)
+    options = {"scale": scale, "n_fft": n_fft, "fmax": fmax}
+    levels = spectra.levels(tracks, sr, **options)
+    rows = spectra.frequencies(sr, **options)
+    seconds = max(np.shape(x)[-1] for x in tracks.values()) / sr
     figure, axes = _figure(len(tracks), sharex=True)
     for ax, (title, level) in zip(axes, levels.items()):
-        seconds = np.shape(tracks[title])[-1] / sr
-        image = _spectrogram(ax, RANGE * (level - 1), rows, scale, seconds, cmap=magma, vmin=-RANGE, vmax=0)
-        for onset, offset, pitch, *_ in (notes or {}).get(title, []):
+        image = _spectrogram(ax, title, RANGE * (level - 1), seconds, sr, options, **_loudness())
+        if len((notes or {}).get(title, [])):
+            onset, offset, pitch = audio.to_numpy(notes[title], np.float64)[:, :3].T
             ax.hlines(spectra.row_of(spectra.hertz(pitch), rows), onset, offset, color="aquamarine")
-        ax.set_title(title, fontsize=9)
     axes[-1].set_xlabel("seconds")
     figure.colorbar(image, ax=list(axes), label="dB re the loudest", aspect=40)
     return _close(figure, f"Spectrograms under each other, {scale} scale: {', '.join(levels)}; {seconds:.1f} s, up to "
@@ -151,30 +147,32 @@ def difference(est, ref, sr: int, *, scale: str = "linear", n_fft: int | None = 
     matplotlib Figure
     """
     from matplotlib import colormaps
-
-    from weaklib.audio import db, rms
-    change = spectra.difference(est, ref, sr, scale, n_fft=n_fft, fmax=fmax)
-    est, ref = (np.asarray(x, np.float32) for x in (est, ref))
-    title = "residual, estimate - reference"
-    if ref.any() and (est != ref).any():
-        left = float(db(rms((est - ref).ravel()) / rms(ref.ravel())))
-        title += f": {left:+.1f} dB re the reference"
-    levels = spectra.levels({"reference": ref, title: est - ref}, sr, scale, n_fft=n_fft, fmax=fmax)
-    rows = spectra.frequencies(sr, scale, n_fft=n_fft, fmax=fmax)
+    options = {"scale": scale, "n_fft": n_fft, "fmax": fmax}
+    est, ref = audio.to_numpy(est), audio.to_numpy(ref)
+    change = spectra.difference(est, ref, sr, **options)
+    levels = spectra.levels({"reference": ref, "residual": est - ref}, sr, **options)
+    left = audio.rms((est - ref).ravel()), audio.rms(ref.ravel())
+    left = f", {audio.db(left[0] / left[1]):+.1f} dB re the reference" if min(left) > 0 else ""
+    titles = {"reference": "reference", "difference": "estimate against reference: blue is missing, red is too much",
+              "residual": f"residual, estimate - reference{left}"}
+    seconds = ref.shape[-1] / sr
     figure, axes = _figure(3, sharex=True)
-    drawn = [(axes[0], "reference"), (axes[2], title)]
-    for ax, name in drawn:
-        image = _spectrogram(ax, RANGE * (levels[name] - 1), rows, scale, ref.shape[-1] / sr, vmin=-RANGE, vmax=0,
-                             cmap=colormaps["magma"].resampled(24))
-        ax.set_title(name, fontsize=9)
-        figure.colorbar(image, ax=ax, label="dB", aspect=12)
-    image = _spectrogram(axes[1], change, rows, scale, ref.shape[-1] / sr, vmin=-STEP, vmax=STEP,
-                         cmap=colormaps["RdBu_r"].resampled(25))  # odd: one shade is for no difference
-    axes[1].set_title("estimate against reference: blue is missing, red is too much", fontsize=9)
-    figure.colorbar(image, ax=axes[1], label="dB", aspect=12, extend="both")
+    for ax, (what, title) in zip(axes, titles.items()):
+        if what == "difference":
+            image = _spectrogram(ax, title, change, seconds, sr, options, vmin=-LIMIT, vmax=LIMIT,
+                                 cmap=colormaps["RdBu_r"].resampled(25))  # odd: one shade is for no difference
+        else:
+            image = _spectrogram(ax, title, RANGE * (levels[what] - 1), seconds, sr, options, **_loudness())
+        figure.colorbar(image, ax=ax, label="dB", aspect=12, extend="both" if what == "difference" else "neither")
     axes[-1].set_xlabel("seconds")
-    return _close(figure, f"Spectrograms under each other, {scale} scale: a reference; what an estimate lacks and has too "
-                          f"much; the {title}.")
+    return _close(figure, f"Spectrograms under each other, {scale} scale: a reference; what an estimate lacks and has "
+                          f"too much; the {titles['residual']}.")
+
+
+def _loudness() -> dict:
+    """How levels in dB re the loudest are coloured."""
+    from matplotlib import colormaps
+    return {"vmin": -RANGE, "vmax": 0, "cmap": colormaps["magma"].resampled(24)}  # fewer colours make smaller files
 
 
 def masks(mix, marked: dict, sr: int, *, hop_length: int, fmax: float = 1000.0):
@@ -323,89 +321,6 @@ def _notes(x) -> np.ndarray:
         raise WeaklibError("These notes are not on the keys of a piano; give rows of onset (s), offset (s) and MIDI "
                            f"pitch from {LOWEST} to {LOWEST + PITCHES - 1}.")
     return x
-
-
-def _runs(cells) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row, first frame and frame after the last of every run of True in an array (row, frame)."""
-    edges = np.diff(np.pad(cells.astype(np.int8), ((0, 0), (1, 1))), axis=-1)
-    (row, start), (_, stop) = np.nonzero(edges > 0), np.nonzero(edges < 0)
-    return row, start, stop
-
-
-def _share(part: int, other: int) -> float:
-    return part / (part + other) if part + other else np.nan
-
-
-def compare_rolls(est, ref, *, frame_rate: float = 32.0, lowest: int = 21):
-    """Draw what a transcription hits (dark), misses (hollow) and adds (thin), and count it by pitch and frame.
-
-    Parameters
-    ----------
-    est, ref : array or Tensor, shape=(pitch, frame) or (n, 3)
-        Rolls, anything above 0 sounds; or notes, onset (s), offset (s) and MIDI pitch, from 21 to 108, which become a
-        roll as in `weaklib.corpora.band.piano_roll`, cut to the other if that is one. Notes may have a fourth column.
-    frame_rate : float, Hz
-    lowest : int
-        MIDI pitch of a roll's first row.
-
-    Returns
-    -------
-    matplotlib Figure
-        With the numbers of `weaklib.metrics.frame_f1`; a ratio that has no value is "-".
-
-    Raises
-    ------
-    WeaklibError
-        If the rolls differ in shape, or notes are not on the keys of a piano.
-    """
-    from matplotlib.collections import PolyCollection
-    from matplotlib.patches import Patch
-
-    from weaklib import metrics
-    est, ref = _rolls(est, ref, frame_rate, lowest)
-    f1 = float(metrics.frame_f1(est, ref))
-    kinds = {"hit": est & ref, "missed": ref & ~est, "extra": est & ~ref}
-    count = {kind: int(cells.sum()) for kind, cells in kinds.items()}
-    styles = {"hit": (0.4, HIT, HIT), "missed": (0.36, "white", MISSING), "extra": (0.16, EXTRA, EXTRA)}
-    sounding = np.flatnonzero((est | ref).any(-1))
-    low, high = (sounding.min() + lowest, sounding.max() + lowest) if len(sounding) else (60, 72)
-    figure, (ax,) = _figure(height=float(np.clip(0.08 * (high - low), 2.6, 6.0)))
-    handles = []
-    for kind, cells in kinds.items():
-        half, face, edge = styles[kind]
-        row, start, stop = _runs(cells)
-        left, right = (start - 0.5) / frame_rate, (stop - 0.5) / frame_rate  # frames are centred on their time
-        bottom, top = row + lowest - half, row + lowest + half
-        corners = np.stack([[left, left, right, right], [bottom, top, top, bottom]]).transpose(2, 1, 0)
-        ax.add_collection(PolyCollection(corners, facecolors=face, edgecolors=edge, linewidths=0.8))
-        handles.append(Patch(facecolor=face, edgecolor=edge, label=f"{kind} {count[kind]}"))
-    ax.set(xlabel="seconds", ylabel="MIDI pitch", xlim=(0, est.shape[-1] / frame_rate), ylim=(low - 1.5, high + 1.5))
-    ax.grid(alpha=0.3)
-    ax.set_axisbelow(True)
-    figure.legend(handles=handles, fontsize=8, ncols=3, loc="outside upper right")
-    ratios = {"precision": _share(count["hit"], count["extra"]), "recall": _share(count["hit"], count["missed"]),
-              "F1": f1}
-    title = ", ".join(f"{name} {'-' if np.isnan(value) else format(value, '.2f')}" for name, value in ratios.items())
-    ax.set_title(title, fontsize=9, loc="left")
-    return _close(figure, f"Two piano rolls compared by pitch and frame: {', '.join(f'{count[k]} {k}' for k in count)}; "
-                          f"{title}.")
-
-
-def _rolls(est, ref, frame_rate, lowest) -> list[np.ndarray]:
-    """Make booleans (pitch, frame) of rolls and notes."""
-    from weaklib.corpora import band
-    given = [np.asarray(x) for x in (est, ref)]
-    are_notes = [x.size == 0 or (x.ndim == 2 and x.shape[1] in (3, 4) and x.dtype != bool) for x in given]
-    notes = [x.reshape(len(x), -1) for x, is_notes in zip(given, are_notes) if is_notes and x.size]
-    for x in notes:
-        on_keys = (x[:, 2] >= band.LOWEST) & (x[:, 2] < band.LOWEST + band.PITCHES)
-        if lowest != band.LOWEST or not (on_keys & (x[:, 0] >= 0) & (x[:, 1] < np.inf)).all():
-            raise WeaklibError("These notes are not on the keys of a piano; give rows of onset (s), offset (s) and MIDI "
-                               "pitch from 21 to 108, and leave `lowest` as it is.")
-    lengths = [x.shape[-1] for x, is_notes in zip(given, are_notes) if not is_notes]
-    n_frames = lengths[0] if lengths else max((int(np.ceil(x[:, 1].max() * frame_rate)) + 1 for x in notes), default=1)
-    return [band.piano_roll(x.reshape(-1, max(3, x.shape[-1])), n_frames, frame_rate) > 0 if is_notes else x > 0
-            for x, is_notes in zip(given, are_notes)]
 
 
 def _runs(cells) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
