@@ -39,14 +39,22 @@ def temporary(tmp_path, monkeypatch):
 @pytest.fixture
 def make(monkeypatch):
     """A function that makes a widget, whose ``sent`` holds what it sends to the browser; closed in the end."""
-    import comm
-    from comm.base_comm import BaseComm
     made = []
 
-    class Noting(BaseComm):
-        def publish_msg(self, msg_type, data=None, metadata=None, buffers=None, **keys):
-            if msg_type == "comm_msg":
-                made[-1].sent.append(json.loads(json.dumps(data)))
+    class Noting:
+        """All that a widget asks of a comm."""
+
+        def __init__(self, **options):
+            self.comm_id = str(id(self))
+
+        def on_msg(self, callback):
+            pass
+
+        def close(self):
+            pass
+
+        def send(self, data, buffers=None):
+            made[-1].sent.append(json.loads(json.dumps(data)))
 
     class Upload(widgets.Upload):
         def __init__(self, **options):
@@ -54,7 +62,7 @@ def make(monkeypatch):
             made.append(self)
             super().__init__(**options)
 
-    monkeypatch.setattr(comm, "create_comm", Noting)
+    monkeypatch.setattr("ipywidgets.comm.create_comm", Noting)
     yield Upload
     for one in made:
         one.close()
@@ -474,7 +482,7 @@ def test_60_megabytes_arrive(load, tmp_path):
     one = kernel.one
     assert one.sha256 == expected.hexdigest() and (one.size, one.name) == (60_000_000, "Café 1.wav")
     assert hashlib.sha256(Path(one.path).read_bytes()).hexdigest() == expected.hexdigest()
-    assert page.evaluate("model.pieces") == 58 and page.evaluate("model.most") == 4  # under way, at most
+    assert page.evaluate("model.pieces") == 58 and page.evaluate("model.most") <= 4  # under way
     assert page.locator("#one .running").is_hidden()
 
 
