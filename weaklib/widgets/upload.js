@@ -12,38 +12,46 @@ const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 
 /** One file on its way; `send(content, buffers)` hands a message over, `answer` takes what comes back. */
 class Transfer {
-  constructor(file, send) {
+  constructor(file, page, send) {
     const id = Math.random().toString(36).slice(2);
-    Object.assign(this, { id, file, send, sent: 0, received: -Infinity, stopped: false, heard: () => {} });
+    Object.assign(this, { id, file, page, send, sent: 0, received: -Infinity, stopped: false, heard: () => {} });
+    this.asked = { question: 0, sent: 0 };
   }
 
-  /** Nothing is sent before the kernel has agreed, nor when enough is under way. */
+  /** Nothing is sent before the kernel has agreed, nor while enough is under way. */
   async run() {
-    const { id, file, send } = this;
-    send({ kind: "begin", id, name: file.name, size: file.size });
-    while (this.sent < file.size) {
-      while (this.sent - this.received >= UNDER_WAY * PIECE) await new Promise((heard) => (this.heard = heard));
-      const piece = await file.slice(this.sent, this.sent + PIECE).arrayBuffer();
+    const { id, file, page, send } = this;
+    send({ kind: "begin", id, page, name: file.name, size: file.size });
+    while (this.received < file.size) {
+      const offset = this.sent;
+      if (offset === file.size || offset - this.received >= UNDER_WAY * PIECE) {
+        await new Promise((heard) => (this.heard = heard));
+        continue;
+      }
+      const piece = await file.slice(offset, offset + PIECE).arrayBuffer();
       if (this.stopped) return;
-      send({ kind: "piece", id, offset: this.sent }, [piece]);
+      if (offset !== this.sent) continue; // it has to go back
+      send({ kind: "piece", id, offset }, [piece]);
       this.sent += piece.byteLength;
     }
   }
 
-  answer(received) {
-    this.received = received;
+  answer(received, question) {
+    this.received = Math.max(this.received, received);
+    if (question === this.asked.question && received < this.asked.sent) this.sent = this.received;
     this.heard();
   }
 
-  cancel() {
+  cancel(unreadable = false) {
     this.stopped = true;
-    this.send({ kind: "cancel", id: this.id });
+    this.send({ kind: "cancel", id: this.id, unreadable });
   }
 
-  /** The kernel was silent for long: a cell runs, or something was lost. */
+  /** The kernel was silent for long: it runs a cell, or something was lost, and then it goes on from there. */
   ask() {
-    if (this.stopped) this.cancel();
-    else this.send({ kind: "check", id: this.id, sent: this.sent });
+    if (this.stopped) return this.cancel();
+    this.asked = { question: this.asked.question + 1, sent: this.sent };
+    this.send({ kind: "check", id: this.id, question: this.asked.question });
   }
 }
 
@@ -131,6 +139,7 @@ export default function upload() {
         // There is no kernel any more; that nothing comes back will tell.
       }
     };
+    const page = Date.now();
     const held = () => ({ name: model.get("name"), size: model.get("size") });
     let timer;
     const changed = () => store.views.forEach((refresh) => refresh());
@@ -166,14 +175,10 @@ export default function upload() {
           store.problem = `${file.name} is larger than ${store.limit} MB; choose a smaller file, or a part of it.`;
         } else {
           if (store.now) store.now.stopped = true; // the kernel drops it when the next one begins
-          const next = (store.now = new Transfer(file, send));
+          const next = (store.now = new Transfer(file, page, send));
           store.problem = "";
           listen();
-          next.run().catch(() => {
-            if (next !== store.now) return;
-            next.cancel();
-            end(`The browser cannot read ${file.name}; choose it again.`);
-          });
+          next.run().catch(() => next.stopped || next.cancel(true)); // the disk is gone, or the file has changed
         }
         changed();
       },
@@ -182,11 +187,11 @@ export default function upload() {
         changed();
       },
     };
-    const answer = ({ id, received, name, error }) => {
+    const answer = ({ id, received, question, name, error }) => {
       if (id !== store.now?.id) return; // of an upload that has ended here
       listen();
       if (error) return end(error);
-      store.now.answer(received);
+      store.now.answer(received, question);
       if (name === undefined) return changed();
       store.there = { name, size: received };
       end("");
@@ -199,7 +204,7 @@ export default function upload() {
       "change:limit_mb": changed,
     };
     for (const [event, listener] of Object.entries(listeners)) model.on(event, listener);
-    send({ kind: "open" }); // what another page was sending has ended with it
+    send({ kind: "open", page }); // what another page was sending has ended with it
     return () => {
       clearTimeout(timer);
       if (store.now) store.now.stopped = true;

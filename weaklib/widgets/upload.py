@@ -4,10 +4,14 @@
 a file comes in pieces. The kernel writes each to disk, adds it to the checksum and answers; the browser has few pieces
 under way that are not answered yet. So neither side ever holds the file, and a kernel that is busy slows it down only.
 
-What the browser sends is a message with a ``kind`` and the ``id`` of the upload: ``begin`` (``name``, ``size``),
-``piece`` (``offset``, and the bytes as its buffer), ``check`` (``sent``: did all of that arrive?), ``cancel``; and
-``open``, without an upload, when a page is loaded. The answer has the ``id`` and ``received`` (bytes so far; with the
-``name`` when that is all), or ``error`` (a sentence).
+What the browser sends is a message with a ``kind`` and the ``id`` of the upload: ``begin`` (``page``, ``name``,
+``size``), ``piece`` (``offset``, and the bytes as its buffer), ``check`` (``question``, by its number: how far is it?),
+``cancel`` (``unreadable``); and ``open`` (``page``), without an upload, when a page is loaded. The answer has the ``id`` and
+``received`` (bytes so far; with the ``name`` when that is all, with the ``question`` if there was one), or ``error`` (a
+sentence).
+
+Messages may be lost with a connection, and JupyterLab may have two threads of the kernel handle them, so that they
+overtake each other. Therefore only the next piece is written, and any other one is answered with where to go on.
 
 Contents
 --------
@@ -26,6 +30,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import unicodedata
 from contextlib import suppress
 from pathlib import Path
@@ -95,15 +100,19 @@ class Incoming:
         return self._hash.hexdigest()
 
     def append(self, offset: int, piece) -> None:
-        """Write the next piece; the last one closes the file.
+        """Write the piece if it is the next one; the last one closes the file.
 
         Raises
         ------
         WeaklibError
-            If it is not the next piece, or longer than what is missing.
+            If it is empty, or longer than what is missing.
         """
-        self.check(offset)
-        if self.received + len(piece) > self.size:
+        if not len(piece):
+            raise WeaklibError(f"The bytes of {self.name} are not handed on by what shows this notebook; open it in "
+                               "JupyterLab.")
+        if offset != self.received:
+            return
+        if offset + len(piece) > self.size:
             raise WeaklibError(f"More came of {self.name} than the {self.size} bytes it was said to have; choose it "
                                "again when nothing writes to it.")
         self._file.write(piece)
@@ -111,12 +120,6 @@ class Incoming:
         self.received += len(piece)
         if self.complete:
             self._file.close()
-
-    def check(self, sent: int) -> None:
-        """Raise a WeaklibError unless just the bytes that were sent have arrived."""
-        if sent != self.received:
-            raise WeaklibError(f"The upload of {self.name} broke off, because a part of it was lost on the way; choose "
-                               "the file again.")
 
     def discard(self) -> None:
         """Remove the file, and its folder."""
@@ -128,8 +131,9 @@ class Incoming:
 class Upload(anywidget.AnyWidget):
     """Take a file from the reader's disk, chosen or dropped, to a temporary folder of the kernel.
 
-    Observe `path`: it changes when a file is complete, and everything else is set by then. The next file replaces it
-    when that is complete too. The folder is removed when the widget is closed, or when the kernel ends.
+    Observe `path`: it changes when a file is complete, and everything else is set by then; as all that widgets call,
+    observers may run in another thread than the cells. The next file replaces it when that is complete too. The folder
+    is removed when the widget is closed, or when the kernel ends.
 
     Parameters
     ----------
@@ -169,16 +173,20 @@ class Upload(anywidget.AnyWidget):
 
     def __init__(self, *, limit_mb: float = LIMIT_MB):
         self._folder = self._incoming = None
+        self._page = 0  # when that of the last upload was loaded
+        self._done = {}  # the last answer to the last complete upload
+        self._lock = threading.RLock()
         super().__init__(limit_mb=limit_mb)
         self.on_msg(self._receive)
 
     def close(self) -> None:
         """Close the widget and remove its file; observers are not called any more."""
         super().close()
-        self._discard()
-        if self._folder:
-            self._folder.cleanup()
-            self._folder = None
+        with self._lock:
+            self._discard()
+            if self._folder:
+                self._folder.cleanup()
+                self._folder = None
         self.unobserve_all()
         self.path = self.name = self.sha256 = self.error = ""
         self.size = self.progress = 0
@@ -190,66 +198,68 @@ class Upload(anywidget.AnyWidget):
         return proposal.value
 
     def _receive(self, _, content: dict, buffers: list) -> None:
-        """Do what the browser asks, and answer; observers come last, so that what they raise is theirs."""
-        kind, id = content["kind"], content.get("id")
-        running = self._incoming
+        """Do what the browser asks, answer, and only then tell observers, which may take their time or fail."""
+        with self._lock:
+            answer, traits = self._handle(content, buffers)
+        if answer:
+            self.send(answer)
+        for name, value in traits.items():
+            setattr(self, name, value)
+
+    def _handle(self, content: dict, buffers: list) -> tuple[dict, dict]:
+        """Return the answer, and the traits that change, in this order."""
+        kind, id, running = content["kind"], content.get("id"), self._incoming
         if kind == "open":
-            if running:  # of a page that is gone, and the file with it
-                self._fail(running.id, f"The upload of {running.name} broke off, because the page was loaded anew; "
-                                       "choose the file again.")
-            return
+            if not running or content["page"] <= self._page:
+                return {}, {}
+            return self._fail(running.id, f"The upload of {running.name} broke off, because the page was loaded anew; "
+                                          "choose the file again.")
+        if id == self._done.get("id"):  # the browser did not hear that it is complete
+            return self._done, {}
         if kind != "begin" and not (running and running.id == id):
-            self.send({"id": id, "error": "This upload is no longer known to the kernel; choose the file again."})
-            return
+            return {"id": id, "error": "This upload is no longer known to the kernel; choose the file again."}, {}
         try:
             if kind == "begin":
-                self._begin(id, clean(content["name"]), content["size"])
+                self._begin(**{name: content[name] for name in ("id", "page", "name", "size")})
             elif kind == "piece":
                 running.append(content["offset"], buffers[0] if buffers else b"")
-            elif kind == "check":
-                running.check(content["sent"])
             elif kind == "cancel":
-                raise WeaklibError(f"The upload of {running.name} was cancelled, and nothing of it was kept.")
+                raise WeaklibError(f"The browser cannot read {running.name} any more; choose it again."
+                                   if content["unreadable"] else
+                                   f"The upload of {running.name} was cancelled, and nothing of it was kept.")
         except WeaklibError as e:
-            self._fail(id, str(e))
+            return self._fail(id, str(e))
         except OSError as e:
-            self._fail(id, f"The file cannot be kept ({e.strerror or e}); free some space in {tempfile.gettempdir()}, "
-                           "or start the kernel with another TMPDIR.")
-        else:
-            self._advance()
+            return self._fail(id, f"The file cannot be kept ({e.strerror or e}); free some space in "
+                                  f"{tempfile.gettempdir()}, or start the kernel with another TMPDIR.")
+        one = self._incoming
+        if one.complete:
+            return self._finish()
+        answer = {"id": id, "received": one.received} | ({"question": content["question"]} if kind == "check" else {})
+        return answer, {"error": "", "progress": one.received / one.size}
 
-    def _begin(self, id: str, name: str, size: int) -> None:
+    def _begin(self, id: str, page: float, name: str, size: int) -> None:
         self._discard()
+        name = clean(name)
         if size <= 0:
             raise WeaklibError(f"{name} is empty; choose a file with sound in it.")
         if size > 1e6 * self.limit_mb:
             raise WeaklibError(f"{name} is larger than {self.limit_mb:g} MB; choose a smaller file, or a part of it.")
         self._folder = self._folder or tempfile.TemporaryDirectory(prefix="weaklib-", ignore_cleanup_errors=True)
         files.need_space(self._folder.name, size, "TMPDIR when the kernel is started")
-        self._incoming = Incoming(self._folder.name, id, name, size)
-        self.error = ""
+        self._incoming, self._page = Incoming(self._folder.name, id, name, size), page
 
-    def _advance(self) -> None:
-        """Tell how far it is, to the browser first: observers may take their time."""
-        one = self._incoming
-        answer = {"id": one.id, "received": one.received}
-        if not one.complete:
-            self.send(answer)
-            self.progress = one.received / one.size
-            return
-        self._incoming = None
+    def _finish(self) -> tuple[dict, dict]:
+        one, self._incoming = self._incoming, None
         if self.path:
             shutil.rmtree(Path(self.path).parent, ignore_errors=True)
-        with self.hold_trait_notifications():
-            self.name, self.size, self.sha256, self.progress = one.name, one.size, one.sha256, 1.0
-            self.path = str(one.path)
-            self.send(answer | {"name": one.name})
+        self._done = {"id": one.id, "received": one.received, "name": one.name}
+        return self._done, {"name": one.name, "size": one.size, "sha256": one.sha256, "progress": 1.0,
+                            "path": str(one.path)}
 
-    def _fail(self, id: str, sentence: str) -> None:
+    def _fail(self, id: str, sentence: str) -> tuple[dict, dict]:
         self._discard()
-        self.send({"id": id, "error": sentence})
-        self.error = sentence
-        self.progress = float(bool(self.path))
+        return {"id": id, "error": sentence}, {"progress": float(bool(self.path)), "error": sentence}
 
     def _discard(self) -> None:
         if self._incoming:
