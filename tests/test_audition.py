@@ -62,7 +62,7 @@ def test_a_part_of_a_file(tmp_path):
     assert sound.sr == SR and np.array_equal(sound.audio, np.stack([ramp, -ramp])[:, SR:SR * 3 // 2])
     assert audition.from_file(path, 2.5).audio.shape == (2, SR // 2)  # as much as there is
     for start in (3, 100):
-        with pytest.raises(WeaklibError, match="lasts 3.0 s"):
+        with pytest.raises(WeaklibError, match="lasts 3.0 s.*choose another part"):
             audition.from_file(path, start)
 
 
@@ -129,9 +129,9 @@ def test_a_scene_has_a_group_for_each_and_its_notes(outputs, midi):
     scene = audition.scene(sound, [audition.separate(sound, "wisdom2020"), audition.transcribe(sound)])
     assert scene["groups"] == {"mixture": ["mixture"], "references": ["a", "b"],
                                "wisdom2020": ["output 1, wisdom2020", "output 2, wisdom2020"],
-                               "hung2021": ["piano, hung2021"]}
-    assert list(scene["notes"]) == ["a", "piano, hung2021"]
-    played = scene["tracks"]["piano, hung2021"]
+                               "hung2021, notes": ["piano, hung2021, notes"]}
+    assert list(scene["notes"]) == ["a", "piano, hung2021, notes"]
+    played = scene["tracks"]["piano, hung2021, notes"]
     assert np.abs(played[:, :SR // 20]).max() < 1e-3 < 0.01 < np.abs(played[:, SR // 5:SR // 2]).max()
     assert StemPlayer(**scene).duration == 1
 
@@ -154,17 +154,33 @@ def test_pictures_show_what_an_output_lacks_and_has_too_much(outputs):
     player.picture = "too much"
 
 
+def test_results_that_could_not_be_told_apart_are_refused(outputs):
+    outputs(output_1=A, output_2=B)
+    with pytest.raises(WeaklibError, match="Two results are called 'wisdom2020'"):
+        audition.scene(SOUND, 2 * [audition.separate(SOUND, "wisdom2020")])
+
+
+def test_a_recording_of_a_folder_has_no_references(tmp_path):
+    for k in range(12):
+        audio.write(tmp_path / f"{k}.wav", np.tile(A, 4), SR)
+    sound = audition.from_corpus(f"folder:{tmp_path}", 0, "train")
+    assert sound.references == sound.notes == {} and list(audition.scene(sound)["groups"]) == ["mixture"]
+
+
 def test_any_file_becomes_playable(tmp_path):
     path = tmp_path / "six.wav"
     soundfile.write(path, RNG.uniform(-0.1, 0.1, (9600, 6)), 96000)
+    soundfile.write(tmp_path / "low.wav", np.r_[A, A] * 0.1, 6000)
+    assert audition.scene(audition.from_file(tmp_path / "low.wav"))["sr"] == 8000
     scene = audition.scene(audition.from_file(path))
     assert scene["sr"] == 48000 and scene["tracks"]["mixture"].shape == (1, 4800) and list(scene["groups"]) == ["mixture"]
 
 
 def test_stems_of_an_item_are_saved_as_heard(outputs, tmp_path):
     outputs(output_1=A, output_2=B)
-    paths = audition.save(SOUND, audition.separate(SOUND, "wisdom2020"), tmp_path / "new")
+    paths = audition.save(SOUND, audition.separate(SOUND, "wisdom2020", n_outputs=1), tmp_path / "new")
     assert [path.name for path in paths] == ["two-noises-output 1.wav", "two-noises-output 2.wav"]
+    assert paths[0].parent == tmp_path / "new" / "wisdom2020-1-loudest"
     for path, x in zip(paths, (A, B)):
         saved, sr = audio.read(path)
         assert sr == SR and np.array_equal(saved[0], x)

@@ -295,6 +295,16 @@ def test_transcriptor_detects_what_it_detects_alone(pair):
         assert np.allclose(got, np.minimum(expected, [np.inf, 2.5, np.inf]))
 
 
+@pytest.mark.parametrize("threshold, share", [(0.5, 0.75), (0.2, 0.6), (0, 0.5), (-0.2, 0.4), (-0.5, 0.25)])
+def test_threshold_moves_between_the_own_one_and_certainty(pair, threshold, share):
+    """With 0.5 as its own threshold, the probability that is asked for."""
+    x = torch.from_numpy(RNG.standard_normal(32_000).astype(np.float32) / 10)
+    with torch.no_grad():
+        roll = pair.transcriptor(hung2021.magnitude(x[None])).sigmoid()[0].numpy() > share
+    midi = weaklib.transcribe(x, 16000, threshold=threshold)
+    assert [len(i.notes) for i in midi.instruments] == [len(inference.notes(one, 32)) for one in roll]
+
+
 def test_nothing_sounds_in_silence(pair):
     """Thresholds that every frame exceeds: notes wherever there is sound, and only there."""
     pair.transcriptor.thresholds.zero_()

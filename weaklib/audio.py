@@ -57,18 +57,21 @@ def read(path, sr: int | None = None, *, start: float = 0.0, duration: float | N
     Raises
     ------
     WeaklibError
-        If the file is missing, no audio, empty, silent, or holds values that are not finite, or ends before `start`.
+        If the file, or that part, is missing, no audio, empty, silent, or holds values that are not finite.
     """
     import soundfile
     path = Path(path).expanduser()
     with _reading(path), soundfile.SoundFile(path) as f:
-        file_sr, first = f.samplerate, round(start * f.samplerate)
-        if first and not 0 < first < f.frames:
-            raise WeaklibError(f"{path} lasts {f.frames / file_sr:.1f} s and has nothing at {start:g} s; start earlier.")
-        f.seek(first)
+        file_sr, seconds = f.samplerate, f.frames / f.samplerate
+        if (start or duration is not None) and not (0 <= start < seconds and (duration is None or duration > 0)):
+            raise WeaklibError(f"{path} lasts {seconds:.1f} s, in which there is no part from {start:g} s"
+                               + ("" if duration is None else f" of {duration:g} s") + "; choose another part.")
+        f.seek(round(start * file_sr))
         audio = f.read(-1 if duration is None else round(duration * file_sr), dtype="float32", always_2d=True)
     audio = np.ascontiguousarray(audio.T)
-    _check(path, audio.min(-1, initial=np.inf), audio.max(-1, initial=-np.inf), allow_silent)
+    part = len(audio[0]) < round(seconds * file_sr)
+    _check(f"{path}, from {start:g} to {start + len(audio[0]) / file_sr:g} s," if part else path,
+           audio.min(-1, initial=np.inf), audio.max(-1, initial=-np.inf), allow_silent)
     if sr is not None:
         audio, file_sr = resample(audio, file_sr, sr), sr
     return audio, file_sr
@@ -131,7 +134,7 @@ def _check(path, low, high, allow_silent: bool = False) -> None:
     if not np.isfinite([low, high]).all():
         raise WeaklibError(f"{path} holds values that are not finite (NaN or infinity); export it again.")
     if not allow_silent and (low == high).all():
-        raise WeaklibError(f"{path} is silent from start to end; choose a file with sound.")
+        raise WeaklibError(f"{path} is silent from start to end; choose something with sound.")
 
 
 def write(path, audio, sr: int) -> None:

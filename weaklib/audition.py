@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ from weaklib.corpora import band
 from weaklib.files import WeaklibError
 
 EXCERPT = 30.0      # s of a file that are heard, by default: a page holds the samples of all stems
-HIGHEST = 48000     # Hz, of what is played
+PRESET = "smoke"    # of the corpora, by default: small, and rendered in seconds
+RATES = (8000, 48000)  # Hz, of what is played
 FRAME_RATE = 32.0   # Hz, of the rolls that are compared: that of hung2021
 REST = "the rest"   # of the outputs, added up
 
@@ -56,8 +58,8 @@ class Sound:
     path: Path | None = None
 
 
-def from_corpus(name: str, index: int = 0, split: str = "test", preset: str = "smoke") -> Sound:
-    """Take an item of a corpus; for the parameters and errors see `weaklib.corpora.load`.
+def from_corpus(name: str, index: int = 0, split: str = "test", preset: str = PRESET) -> Sound:
+    """Take an item of a corpus, with references where it has them; for the rest see `weaklib.corpora.load`.
 
     Raises
     ------
@@ -71,9 +73,9 @@ def from_corpus(name: str, index: int = 0, split: str = "test", preset: str = "s
     item = corpus[index]
     sounding = [(label, k) for k, label in enumerate(item["labels"]) if label]
     names = _distinct([label for label, _ in sounding])
-    return Sound(f"{name}, {split} {index}", item["mix"].numpy()[None], corpus.sr,
-                 {name: item["sources"][k].numpy() for name, (_, k) in zip(names, sounding)},
-                 {name: item["notes"][k].numpy() for name, (_, k) in zip(names, sounding)} if "notes" in item else {})
+    sources, notes = ({name: item[what][k].numpy() for name, (_, k) in zip(names, sounding)} if what in item else {}
+                      for what in ("sources", "notes"))
+    return Sound(f"{name}, {split} {index}", item["mix"].numpy()[None], corpus.sr, sources, notes)
 
 
 def from_file(path, start: float = 0.0, duration: float = EXCERPT) -> Sound:
@@ -133,17 +135,21 @@ def separate(sound: Sound, method: str = inference.DEFAULT, *, n_outputs: int | 
     sound : Sound
     method : str
     n_outputs : int, optional
-        Of a method whose outputs have no names: keep the loudest, and add up the others.
+        Of a method whose outputs have no names: keep the loudest, and add up the others; only then is looked for what
+        belongs to a reference.
     **options
         ``query``, ``record`` and ``device`` of `weaklib.separate`, where the errors are told too.
     """
+    if n_outputs is not None and n_outputs < 1:
+        raise WeaklibError(f"n_outputs={n_outputs} leaves nothing; give 1 or more.")
     stems = inference.separate(sound.audio, sound.sr, method, **options)
+    title = _title(method, **options)
     if n_outputs is not None and n_outputs < len(stems):
-        stems = _loudest(stems, n_outputs)
+        stems, title = _loudest(stems, n_outputs), f"{title}, {n_outputs} loudest"
     ordered = next(m["ordered"] for m in inference.methods() if (m["does"], m["method"]) == ("separate", method))
     matches = (_by_name if ordered else _by_sound)(stems, sound.references)
     stems = {name: stems[name] for name in dict.fromkeys([*matches.values(), *stems])}  # those first
-    return Result(_title(method, **options), "separate", stems, {}, matches, {"method": method, **options})
+    return Result(title, "separate", stems, {}, matches, {"method": method, **options})
 
 
 def transcribe(sound: Sound, method: str = inference.DEFAULT, *, threshold: float = 0.0, **options) -> Result:
@@ -151,14 +157,14 @@ def transcribe(sound: Sound, method: str = inference.DEFAULT, *, threshold: floa
     midi = inference.transcribe(sound.audio, sound.sr, method, threshold=threshold, **options)
     notes = {one.name: np.array([[n.start, n.end, n.pitch] for n in one.notes]).reshape(-1, 3)
              for one in midi.instruments}
-    title = _title(method, **options) + (f" at {threshold:+g}" if threshold else "")
+    title = f"{_title(method, **options)}, notes" + (f" at {threshold:+g}" if threshold else "")
     played = {name: sonify.notes(of, sound.sr, sound.audio.shape[-1])[None] for name, of in notes.items()}
     matches = _by_name(notes, sound.notes)
     return Result(title, "transcribe", played, notes, matches, {"method": method, "threshold": threshold, **options})
 
 
 def _title(method: str, query: str | None = None, record=None, **_) -> str:
-    return ", ".join(filter(None, [method, record and record.id.rsplit("-", 1)[0], query and f'"{query}"']))
+    return ", ".join(filter(None, [method, record and record.id, query and f'"{query}"']))
 
 
 def _loudest(stems: dict, n: int) -> dict:
@@ -171,7 +177,7 @@ def _by_name(outputs: dict, references: dict) -> dict:
 
 
 def _by_sound(stems: dict, references: dict) -> dict:
-    """Assign outputs to the references that are heard so that the sum of SI-SDRs is largest, as the metric MSi does."""
+    """Assign outputs to the references that are heard so that the sum of SI-SDRs is largest."""
     from scipy.optimize import linear_sum_assignment
     heard = [name for name, x in references.items() if x.any()]
     able = [name for name in stems if name != REST]
@@ -222,7 +228,8 @@ def _transcription(sound, result):
 def scene(sound: Sound, results=(), *, pictures: bool = False) -> dict:
     """Arrange a sound, its references and results as groups of the stem player.
 
-    What cannot be played as it is is made playable: more than two channels become one, and rates above 48 kHz 48 kHz.
+    What cannot be played as it is is made playable: more than two channels become one, and rates beyond `RATES` the
+    nearest of them.
 
     Parameters
     ----------
@@ -237,19 +244,26 @@ def scene(sound: Sound, results=(), *, pictures: bool = False) -> dict:
     -------
     dict
         Arguments of `weaklib.widgets.show`: tracks, sr, notes, groups, and pictures with their pitches.
+
+    Raises
+    ------
+    WeaklibError
+        If two results have one title.
     """
     groups = {"mixture": {"mixture": sound.audio}, "references": sound.references}
     notes = {"references": sound.notes}
     for result in results:
+        if result.title in groups:
+            raise WeaklibError(f"Two results are called {result.title!r}, and could not be told apart; leave one out.")
         groups[result.title], notes[result.title] = result.stems, result.notes
     groups = {group: stems for group, stems in groups.items() if stems}
-    sr = min(sound.sr, HIGHEST)
+    sr = min(max(sound.sr, RATES[0]), RATES[1])
     tracks = {_track(group, name): _playable(x, sound.sr, sr) for group, stems in groups.items()
               for name, x in stems.items()}
     arranged = {"tracks": tracks, "sr": sr,
                 "groups": {group: [_track(group, name) for name in stems] for group, stems in groups.items()},
                 "notes": {_track(group, name): of for group, by_name in notes.items() for name, of in by_name.items()
-                          if len(of)}}
+                          if len(of) and group in groups}}
     return arranged | _pictures(tracks, sr, results) if pictures else arranged
 
 
@@ -275,14 +289,14 @@ def _playable(x, from_sr, sr):
 
 
 def save(sound: Sound, result: Result, folder) -> list[Path]:
-    """Write stems (float wav) or MIDI of a sound into a folder: of the whole file, where it is a part of one.
+    """Write all stems (float wav) or the MIDI of a sound: of the whole file, where it is a part of one.
 
     Parameters
     ----------
     sound : Sound
     result : Result
     folder : path-like
-        Made if need be; files of the same names are replaced.
+        They go to a folder in it that is named after the result, made if need be; what it has is replaced.
 
     Returns
     -------
@@ -293,16 +307,18 @@ def save(sound: Sound, result: Result, folder) -> list[Path]:
     WeaklibError
         If something cannot be written; see `weaklib.inference.separate_file`.
     """
-    folder = Path(folder).expanduser()
-    name = sound.path.stem if sound.path else re.sub(r"[^\w-]+", "-", sound.title)
+    clean = partial(re.sub, r"[^\w.+-]+", "-")
+    folder = Path(folder).expanduser() / clean(result.title)
     if result.does == "transcribe":
-        to = folder / f"{name}.mid"
         if sound.path:
+            to = folder / f"{sound.path.stem}.mid"
             return [inference.transcribe_file(sound.path, to, overwrite=True, **result.again)]
-        return [inference.write_midi(to, inference.transcribe(sound.audio, sound.sr, **result.again))]
+        midi = inference.transcribe(sound.audio, sound.sr, **result.again)
+        return [inference.write_midi(folder / f"{clean(sound.title)}.mid", midi)]
     if sound.path:
         return inference.separate_file(sound.path, folder, overwrite=True, **result.again)
-    paths = [folder / f"{name}-{stem}.wav" for stem in result.stems]
-    for path, x in zip(paths, result.stems.values()):
+    stems = inference.separate(sound.audio, sound.sr, **result.again)
+    paths = [folder / f"{clean(sound.title)}-{name}.wav" for name in stems]
+    for path, x in zip(paths, stems.values()):
         audio.write(path, x, sound.sr)
     return paths

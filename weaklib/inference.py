@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, redirect_stdout
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +92,7 @@ class Transcribing:
         MIDI pitch of the roll's first row.
     load : callable
         ``load(record, device)`` -> a function of tensors on that device, audio (batch, time) to values (batch,
-        instrument, pitch, ``time / hop + 1``), which are above zero where a note sounds and between -1 and 1.
+        instrument, pitch, ``time / hop + 1``): from -1, certainly not, over 0, the threshold, to 1, certainly a note.
     """
 
     about: str
@@ -106,7 +106,7 @@ class Transcribing:
     fits: Callable = lambda config: True
 
 
-DEFAULT = "hung2021"  # what separates, unless told otherwise
+DEFAULT = "hung2021"  # the method, unless another is named
 
 #: What can be done -> the name of the constant in a paper's module.
 KINDS = {"separate": "SEPARATING", "transcribe": "TRANSCRIBING"}
@@ -196,8 +196,8 @@ def transcribe(audio, sr: int, method: str | None = None, *, threshold: float = 
     method : str, optional
         See `methods`; by default the first whose model comes with the package, or the record's.
     threshold : float
-        How much higher than the model's own thresholds a probability must be for a note, from -1 to 1: above 0 there
-        are fewer notes, below more.
+        Between -1 (every note there is) and 1 (none): 0 is at the model's own thresholds, 0.5 halfway from there to
+        certainty, -0.5 halfway to nothing.
     record : weaklib.runs.Record, optional
     device : {"auto", "cpu", "cuda"}
 
@@ -323,9 +323,8 @@ def _separated(spec: Separating, pieces, sr, n_channels, n_samples, record, devi
 def _transcribed(spec: Transcribing, pieces, sr, n_samples, threshold, record, device):
     """Return the notes of a whole signal as MIDI."""
     if not -1 < threshold < 1:
-        raise WeaklibError(f"threshold={threshold} is no difference of probabilities; give one between -1 and 1.")
-    with redirect_stdout(io.StringIO()):  # it imports pyfluidsynth, which prints what it found where CI is set
-        import pretty_midi
+        raise WeaklibError(f"threshold={threshold} leaves nothing to decide; give one between -1 and 1.")
+    from weaklib.corpora.fluid import pretty_midi  # which imports it quietly
     run = _on(device, spec.load, record)
     n_hops = -(-n_samples * spec.sr // (sr * spec.hop))
     block = min(spec.block // spec.hop, n_hops)

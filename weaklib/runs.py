@@ -245,8 +245,17 @@ def publish(record: Record, preset: str) -> Path:
 
 
 def trained(record: Record | None, name: str) -> tuple[dict, dict]:
-    """Weights, in single precision, and config of a record, or else of the checkpoint `name` of the package."""
+    """Weights, in single precision, and config of a record, or else of the checkpoint `name` of the package.
+
+    Raises
+    ------
+    WeaklibError
+        If the weights are not on this machine.
+    """
     tensors, about = weights.load((record and record.weights_path) or weights.shipped(name))
+    if record and about["key"] != record.key:  # of one record, the shipped weights are its own
+        raise WeaklibError(f"The weights of {record.id} are not on this machine; train it here, or leave the record out "
+                           "for what comes with the package.")
     return {key: t.float() for key, t in tensors.items()}, about["key"]["config"]
 
 

@@ -1,11 +1,14 @@
 """The desk without a browser: what its controls do. In a browser it is tried in test_lab.py."""
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
 import soundfile
 
-from weaklib import audition, inference, progress, widgets
+from weaklib import audition, inference, progress, runs, widgets
+from weaklib.papers import hung2021
 from weaklib.widgets import desk
 
 SR = 8000
@@ -46,7 +49,7 @@ def test_transcribe_with_a_threshold(one):
     click(one, one.run)
     one.threshold.value = 0.3
     click(one, one.run)
-    assert [result.title for result in one.results] == ["hung2021", "hung2021 at +0.3"]
+    assert [result.title for result in one.results] == ["hung2021, notes", "hung2021, notes at +0.3"]
     some, few = (sum(map(len, result.notes.values())) for result in one.results)
     assert few < some
 
@@ -85,8 +88,12 @@ def test_an_own_file_by_its_path(one, tmp_path):
     click(one, one.run)
     assert one.player.duration == 1.5 and list(one.results[0].stems)[-1] == audition.REST
     click(one, one.save)
-    assert {soundfile.info(path).duration for path in one.folder.iterdir()} == {3.0}
-    assert str(one.folder) in one.status.value and "own-output 1.wav" in one.status.value
+    [folder] = one.folder.iterdir()
+    assert len([*folder.iterdir()]) == 4 and {soundfile.info(path).duration for path in folder.iterdir()} == {3.0}
+    assert str(folder) in one.status.value and "own-output 1.wav" in one.status.value
+    soundfile.write(path, np.tile(X, 2), SR)  # the same path with another sound is another file
+    click(one, one.listen)
+    assert one.player.duration == 1 and one.results == []
 
 
 @pytest.mark.parametrize("content, message", [(None, "There is no file yet"), (b"<html>", "cannot be read as audio")])
@@ -124,3 +131,76 @@ def test_a_bug_is_told_too(one, quick, monkeypatch, capsys):
     click(one, one.run)
     assert "ZeroDivisionError" in one.status.value and "Traceback" in capsys.readouterr().err
     assert not one.run.disabled
+
+
+def test_a_separation_and_a_transcription_are_two_results(one):
+    one.item.value = 2
+    click(one, one.run)
+    one.does.value = "transcribe"
+    click(one, one.run)
+    assert [result.title for result in one.results] == ["hung2021", "hung2021, notes"]
+    assert one.player.group == "hung2021, notes" and one.scores.value.count("<caption>") == 2
+    click(one, one.listen)
+    assert one.player.group == "mixture" and len(one.results) == 2
+
+
+def test_what_a_click_asks_for_is_what_was_chosen_then(one, quick, monkeypatch):
+    go = threading.Event()
+
+    def slow(name, index, split, preset):
+        go.wait(60)
+        return audition.Sound(f"{name} {index}", X[None], SR)
+
+    monkeypatch.setattr(audition, "from_corpus", slow)
+    one.does.value, one.method.value = "separate", "wisdom2020"
+    one.run.click()
+    one.does.value, one.item.value = "transcribe", 5
+    go.set()
+    one.wait()
+    assert [(result.does, result.title) for result in one.results] == [("separate", "wisdom2020")]
+    assert one.sound.title.endswith(" 0")
+
+
+def test_a_result_that_fails_leaves_what_was_there(one, quick, monkeypatch):
+    click(one, one.run)
+    sound, player, results = one.sound, one.player, one.results
+    monkeypatch.setattr(inference, "separate", lambda *args, **kwargs: 1 / 0)
+    one.item.value = 3
+    click(one, one.run)
+    assert (one.sound, one.player, one.results) == (sound, player, results)
+
+
+def test_results_leave_when_the_page_cannot_hold_them(one, quick, monkeypatch):
+    monkeypatch.setattr(desk, "MAX_MB", 2e-6 * SR * 7)  # the sound, its reference, and two results of two outputs
+    titles = iter("abc")
+    monkeypatch.setattr(audition, "_title", lambda *args, **kwargs: next(titles))
+    for expected in ("a", "ab", "bc"):
+        click(one, one.run)
+        assert "".join(result.title for result in one.results) == expected
+
+
+def test_players_that_are_gone_are_forgotten_with_their_sound(one, quick):
+    gone = []
+    for item in range(3):
+        one.item.value = item
+        click(one, one.listen)
+        gone.append(weakref.ref(one.player))
+    gc.collect()
+    assert [ref() for ref in gone] == [None, None, one.player]
+
+
+def test_models_trained_here_can_be_chosen_and_left(monkeypatch, tmp_path):
+    monkeypatch.setenv("WEAKLIB_HOME", str(tmp_path))
+    cfg = hung2021.config("supervised", "smoke")
+    record = runs.get(cfg, lambda *_: ({"score": [0.0]}, [], hung2021.build(cfg)))
+    one = widgets.Desk()
+    assert [label for label, _ in one.model.options] == [desk.SHIPPED, record.id]
+    for index, expected in [(1, record), (0, None), (1, record)]:
+        one.model.index = index
+        assert one._asked().keywords["record"] == expected
+
+
+def test_an_upload_takes_the_place_of_a_path(one):
+    one.path.value = "somewhere.wav"
+    one.upload.path = "/elsewhere.wav"
+    assert one.path.value == ""

@@ -470,7 +470,13 @@ def _separating(record, device):
 
 def _transcribing(record, device):
     model = _part(record, "transcriptor", device)
-    return lambda x: model(magnitude(x)).sigmoid() - model.thresholds[:, None, None]
+    own = model.thresholds[:, None, None]
+
+    def transcribe(x):
+        above = model(magnitude(x)).sigmoid() - own
+        return above / torch.where(above > 0, 1 - own, own)
+
+    return transcribe
 
 
 _CLIP = 4 * SR  # what both are trained on

@@ -14,19 +14,20 @@ from __future__ import annotations
 import html
 import threading
 import traceback
+from functools import partial
 from pathlib import Path
 
 import ipywidgets as ui
 
 from weaklib import audition, inference, progress
 from weaklib.files import WeaklibError
-from weaklib.widgets.player import StemPlayer, show_noted
-from weaklib.widgets.upload import Upload
+from weaklib.widgets.player import MAX_MB, StemPlayer, show_noted
+from weaklib.widgets.upload import LIMIT_MB, Upload
 
 #: Corpora to choose from: those that the kit renders itself.
 CORPORA = ("band", "talkers", "talkers_reverb", "sounds", "sounds_reverb")
-KEPT = 3        # results of a sound that are there to compare: a page holds the samples of all
-LONGEST = 120.0  # s of a file on the desk; to be saved it may have any length
+KEPT = 3        # results of a sound that are there to compare, at most
+LONGEST = 60.0  # s of a file on the desk, for a page holds all samples; what is saved may have any length
 CORPUS, FILE = "a corpus", "your own file"
 SHIPPED = "comes with weaklib"
 
@@ -43,7 +44,7 @@ class Browser(ui.VBox):
     Parameters
     ----------
     preset : str
-        Of the corpora: ``smoke`` is small and rendered in seconds.
+        Of the corpora.
     limit_mb : float
         Largest upload.
 
@@ -55,7 +56,7 @@ class Browser(ui.VBox):
         and where it plays.
     """
 
-    def __init__(self, *, preset: str = "smoke", limit_mb: float = 2000):
+    def __init__(self, *, preset: str = audition.PRESET, limit_mb: float = LIMIT_MB):
         self.preset = preset
         self.sound, self.player = None, None
         self._wanted, self._thread, self._stop = None, None, threading.Event()
@@ -78,7 +79,8 @@ class Browser(ui.VBox):
         self._picking = ui.VBox([self.source, self._of_corpus, self._of_file])
         super().__init__([self._picking, ui.HBox([self.listen, self.cancel, self.bar]), self.status, self.place])
         self.source.observe(self._sourced, "value")
-        self.listen.on_click(lambda _: self.work(self._take, self._show))
+        self.listen.on_click(lambda _: self.work(partial(self._hear, self._wish()), self._show))
+        self.upload.observe(lambda _: setattr(self.path, "value", ""), "path")
         self.cancel.on_click(lambda _: self._stop.set())
         self._sourced()
 
@@ -90,31 +92,37 @@ class Browser(ui.VBox):
         self._of_file.layout.display = "" if own else "none"
         self._of_corpus.layout.display = "none" if own else ""
 
-    # The sound
+    def close(self) -> None:
+        """Close it with all that it holds, the uploaded file too."""
+        for widget in (self.upload, self.player):
+            if widget:
+                widget.close()
+        super().close()
 
-    def _take(self):
-        """Get the sound that the controls ask for, if it is not there already."""
+    # The sound. What a click asks for is read at once, and what comes of it is shown when all of it is there: the
+    # controls may change in between, and the work may fail.
+
+    def _wish(self) -> tuple:
+        """What the controls ask for: a function that gets the sound, and its arguments."""
         if self.source.value == CORPUS:
-            wanted = audition.from_corpus, self.corpus.value, self.item.value, "test", self.preset
-        else:
-            path = self.path.value.strip() or self.upload.path
-            if not path:
-                raise WeaklibError("There is no file yet; choose one to upload, or write the path of one.")
-            wanted = audition.from_file, path, self.start.value, self.seconds.value
-        if wanted != self._wanted:
-            self.sound = wanted[0](*wanted[1:])
-            self._wanted = wanted
-            self._changed()
+            return audition.from_corpus, self.corpus.value, self.item.value, "test", self.preset
+        path = Path(self.path.value.strip() or self.upload.path).expanduser()
+        return _from_file, path, self.start.value, self.seconds.value, _changed(path)
 
-    def _changed(self):
-        """Forget what was of the sound before."""
+    def _sound(self, wish: tuple):
+        return self.sound if wish == self._wanted else wish[0](*wish[1:])
 
-    def _show(self, _=None):
-        self._play(StemPlayer(**audition.scene(self.sound, pictures=True)))
+    def _hear(self, wish: tuple):
+        sound = self._sound(wish)
+        return {"sound": sound, "_wanted": wish, "player": _player(sound)}
 
-    def _play(self, player: StemPlayer):
-        old, self.player, self.place.children = self.player, player, (player,)
-        if old:
+    def _show(self, found: dict):
+        old = self.player
+        for name, value in found.items():
+            setattr(self, name, value)
+        self.place.children = (self.player,)
+        if old and old is not self.player:
+            old.layout.close()
             old.close()
 
     # Work
@@ -186,11 +194,11 @@ class Desk(Browser):
         What was made of the sound, the newest last.
     """
 
-    def __init__(self, *, preset: str = "smoke", limit_mb: float = 2000, device: str = "auto", folder="outputs"):
+    def __init__(self, *, preset: str = audition.PRESET, limit_mb: float = LIMIT_MB, device: str = "auto", folder="outputs"):
         super().__init__(preset=preset, limit_mb=limit_mb)
         self.device, self.folder, self.results = device, Path(folder), []
-        models = {(m["does"], m["method"]): [(SHIPPED, None)] * m["comes"] + [
-            (record.id.rsplit("-", 1)[0], record) for record in inference.trained(m["method"], m["does"])]
+        models = {(m["does"], m["method"]): [(SHIPPED, SHIPPED)] * m["comes"] + [
+            (record.id, record) for record in inference.trained(m["method"], m["does"])]
             for m in inference.methods()}
         known = sorted(inference.methods(), key=lambda m: m["method"] != inference.DEFAULT)  # it comes first
         self._methods = {key: m for m in known if models[key := (m["does"], m["method"])]}
@@ -212,8 +220,8 @@ class Desk(Browser):
             ui.HBox([self.run, self.listen, self.save, self.cancel, self.bar]), self.status, self.place, self.scores]
         self.does.observe(self._tasked, "value")
         self.method.observe(self._chosen, "value")
-        self.run.on_click(lambda _: self.work(self._try, self._show))
-        self.save.on_click(lambda _: self.work(self._save, self._saved))
+        self.run.on_click(lambda _: self.work(partial(self._try, self._wish(), self._asked()), self._show))
+        self.save.on_click(lambda _: self.work(partial(self._save, self.player.group), self._saved))
         self._tasked()
 
     def _tasked(self, _=None):
@@ -234,37 +242,71 @@ class Desk(Browser):
         self.n_outputs.min, self.n_outputs.max = 1, len(spec["outputs"])
         self.n_outputs.value = self.n_outputs.max
 
-    def _changed(self):
-        self.results = []
+    def _hear(self, wish):
+        results = self.results if wish == self._wanted else []
+        sound = self._sound(wish)
+        return {"sound": sound, "_wanted": wish, "results": results, "player": _player(sound, results)}
 
-    def _try(self):
-        self._take()
-        method, options = self.method.value, {"record": self.model.value, "device": self.device}
+    def _asked(self):
+        """What the controls ask for: a function that makes a result of a sound."""
+        # ipywidgets cannot tell a chosen None from nothing chosen, so what comes with weaklib has a name.
+        record = None if self.model.value == SHIPPED else self.model.value
+        options = {"method": self.method.value, "record": record, "device": self.device}
         if self.does.value == "transcribe":
-            result = audition.transcribe(self.sound, method, threshold=self.threshold.value, **options)
-        else:
-            result = audition.separate(self.sound, method, n_outputs=self.n_outputs.value, **options)
-        others = [other for other in self.results if other.title != result.title]
-        self.results = [*others, result][-KEPT:]
+            return partial(audition.transcribe, threshold=self.threshold.value, **options)
+        return partial(audition.separate, n_outputs=self.n_outputs.value, **options)
 
-    def _show(self, _=None):
-        player = StemPlayer(**audition.scene(self.sound, self.results, pictures=True))
-        if self.results:
-            player.group = self.results[-1].title
-        self._play(player)
+    def _try(self, wish, asked):
+        found = self._hear(wish) if wish != self._wanted else {"sound": self.sound, "_wanted": wish}
+        result = asked(found["sound"])
+        others = [other for other in found.get("results", self.results) if other.title != result.title]
+        results = [*others, result][-KEPT:]
+        while len(results) > 1 and _megabytes(found["sound"], results) > MAX_MB:
+            results = results[1:]
+        player = _player(found["sound"], results)
+        player.group = result.title
+        return found | {"results": results, "player": player}
+
+    def _show(self, found):
+        super()._show(found)
         tables = [(result.title, *audition.scores(self.sound, result)) for result in self.results]
         self.scores.value = "".join(_table(title, head, rows) for title, head, rows in tables if rows)
 
-    def _save(self):
-        return audition.save(self.sound, self.results[-1], self.folder)
+    def _save(self, group: str):
+        """Save what is heard now, or else the newest."""
+        result = next((result for result in self.results if result.title == group), self.results[-1])
+        return audition.save(self.sound, result, self.folder)
 
     def _saved(self, paths):
-        self._say(f"Saved in {self.folder.resolve()}: {', '.join(path.name for path in paths)}")
+        self._say(f"Saved in {paths[0].parent.resolve()}: {', '.join(path.name for path in paths)}")
 
     def _busy(self, busy):
         super()._busy(busy)
         self.run.disabled = busy
         self.save.disabled = busy or not self.results
+
+
+def _from_file(path: Path, start: float, seconds: float, changed):
+    if path == Path():
+        raise WeaklibError("There is no file yet; choose one to upload, or write the path of one.")
+    return audition.from_file(path, start, seconds)
+
+
+def _changed(path: Path):
+    """What tells a file from the one that was there before."""
+    return (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else None
+
+
+def _player(sound, results=()) -> StemPlayer:
+    for _ in progress.track(["all"], "drawing"):
+        return StemPlayer(**audition.scene(sound, results, pictures=True))
+
+
+def _megabytes(sound, results) -> float:
+    """Of the samples in a player."""
+    tracks = 1 + len(sound.references) + sum(len(result.stems) for result in results)
+    rate = min(sound.sr, audition.RATES[1])
+    return 2e-6 * tracks * min(len(sound.audio), 2) * sound.audio.shape[-1] / sound.sr * rate
 
 
 def _offer(dropdown, options) -> None:

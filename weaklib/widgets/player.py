@@ -176,8 +176,8 @@ class StemPlayer(anywidget.AnyWidget):
         `pictures`, `pitches` or an attribute do not fit the tracks.
     """
 
-    _esm = HERE / "player.js"
-    _css = HERE / "player.css"
+    _esm = (HERE / "player.js").read_text(encoding="utf-8")  # given paths, anywidget keeps every widget alive, with
+    _css = (HERE / "player.css").read_text(encoding="utf-8")  # its sound, to tell it of changes
     _scene = traitlets.Dict().tag(sync=True)
     playing = traitlets.Bool(False).tag(sync=True)
     position = traitlets.Float(0.0).tag(sync=True)

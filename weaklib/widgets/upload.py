@@ -161,8 +161,8 @@ class Upload(anywidget.AnyWidget):
         If `limit_mb` is no positive number.
     """
 
-    _esm = HERE / "upload.js"
-    _css = HERE / "upload.css"
+    _esm = (HERE / "upload.js").read_text(encoding="utf-8")  # given paths, anywidget keeps every widget alive
+    _css = (HERE / "upload.css").read_text(encoding="utf-8")
     limit_mb = traitlets.Float(LIMIT_MB).tag(sync=True)
     name = traitlets.Unicode().tag(sync=True)
     size = traitlets.Int().tag(sync=True)
