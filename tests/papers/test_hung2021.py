@@ -219,7 +219,7 @@ def test_stems_are_loaded_for_the_supervised_row_only(splits):
 # Losses and who learns from them
 
 def small_batch(n=3, frames=4):
-    """Noise, with an active clip and a frame in which nobody plays."""
+    """Noise, louder from clip to clip; the guitar rests in the first, and in one frame nobody plays."""
     generator = torch.Generator().manual_seed(5)
     roll = (torch.rand(n, 3, 88, frames, generator=generator) < 0.03).float()
     roll[0, 1], roll[:, :, :, 1] = 0, 0
@@ -552,7 +552,7 @@ def test_step_3_goes_on_from_steps_1_and_2_and_is_judged_without_adversarial_ter
     assert pair.separator is caught["isolated_c_h"] and pair.transcriptor is caught["mixture_pretrain"]
     plain = paper.joint(pair, batch, replace(cfg, loss=replace(cfg.loss, aml=0.0, atl=0.0))).item()
     assert caught["validate"].keywords["loss"](pair, batch).item() == pytest.approx(plain, rel=1e-5)
-    assert caught["loss"](pair, batch).item() != pytest.approx(plain, rel=0.01)
+    assert caught["loss"](pair, batch).item() != pytest.approx(plain, rel=1e-3)
 
 
 def test_the_objective_is_minus_the_mean_loss():

@@ -1,5 +1,6 @@
 """What the browser tests share."""
 from contextlib import ExitStack
+from functools import cache
 
 import lab
 import pytest
@@ -12,6 +13,7 @@ def chromium():
     """A function that starts Chromium with some flags; the tests are skipped where it is missing."""
     with ExitStack() as stack:
 
+        @cache  # two of Playwright's at once are not allowed
         def start(*flags):
             try:
                 return stack.enter_context(lab.chromium(*flags))

@@ -290,9 +290,9 @@ def test_desk_in_jupyterlab(opened, screenshots, tmp_path):
     page.get_by_role("button", name="transcribe").click()
     go.click()
     expect(player.root.locator(".time")).to_contain_text("0:02.0")
-    assert notebook.ask("print(desk.sound.audio.shape, desk.results[0].title)") == "(2, 32000) hung2021\n"
+    assert notebook.ask("print(desk.sound.audio.shape, desk.results[0].title)") == "(2, 32000) hung2021, notes\n"
     page.get_by_role("button", name="Save the result").click()
     expect(status).to_contain_text("mine.mid")
-    assert pretty_midi.PrettyMIDI(str(tmp_path / "outputs" / "mine.mid")).get_end_time() <= 2
+    assert pretty_midi.PrettyMIDI(str(tmp_path / "outputs" / "hung2021-notes" / "mine.mid")).get_end_time() <= 2
     assert notebook.errors == [] and notebook.outside == []
     assert "widgets" not in notebook.save().metadata
