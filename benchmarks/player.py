@@ -34,7 +34,7 @@ URL.createObjectURL = (blob) => {
     if (blob.size === %d) player.begin ??= performance.now();
     return createObjectURL(blob);
 };
-addEventListener("load", ({ target }) => {
+document.addEventListener("load", ({ target }) => {
     if (target.closest?.(".weaklib-player")) requestAnimationFrame(() => (player.end = performance.now()));
 }, true);
 """

@@ -30,7 +30,7 @@ import nbformat
 from weaklib import headless
 from weaklib.files import WeaklibError
 
-PATIENCE = 240  # s, for any one thing; a busy machine takes its time
+PATIENCE = 300  # s, for any one thing; a busy machine takes its time
 
 #: Listens where all that the page plays leaves it, whoever plays it.
 TAP = """
@@ -103,6 +103,7 @@ def serving(folder: Path):
     _json(own / "JUPYTER_CONFIG_DIR" / "jupyter_server_config.json", {
         "ServerApp": {"ip": "127.0.0.1", "port": 0, "open_browser": False, "root_dir": str(folder), "allow_root": True},
         "IdentityProvider": {"token": ""},
+        "MappingKernelManager": {"kernel_info_timeout": PATIENCE},
         "LabApp": {"expose_app_in_browser": True, "extension_manager": "readonly"},  # the usual one asks PyPI
     })
     _json(own / "JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings",

@@ -159,16 +159,32 @@ def test_static_form_has_a_described_picture_and_a_clip_for_each_track():
     assert picture._repr_mimebundle_()[1]["image/png"]["alt"] == picture.alt
 
 
-def test_executed_notebook_has_no_widget(tmp_path):
+def executed(code: str):
+    """A notebook of one cell, after nbclient has run it."""
     import nbformat
     from nbclient import NotebookClient
-    code = ("import numpy as np\nfrom weaklib import widgets\n"
-            "widgets.show({'a': np.ones(8000)}, 8000, interactive=False)")
+    code = f"import numpy as np\nfrom weaklib import widgets\n{code}"
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    NotebookClient(nb, kernel_name="python3", timeout=300).execute()
+    return NotebookClient(nb, kernel_name="python3", timeout=300).execute()
+
+
+def test_executed_notebook_has_no_widget():
+    nb = executed("widgets.show({'a': np.ones(8000)}, 8000, interactive=False)")
     assert "widgets" not in nb.metadata and "widget" not in json.dumps(nb.cells[0].outputs)
     kinds = [sorted(output["data"]) for output in nb.cells[0].outputs]
     assert kinds == [["image/png", "text/plain"], ["text/html", "text/plain"]]
+
+
+def test_without_its_widget_a_notebook_says_what_to_do(tmp_path):
+    import nbformat
+
+    from weaklib import headless
+    nbformat.write(executed("widgets.StemPlayer({'<a>': np.ones(8000)}, 8000)"), tmp_path / "listen.ipynb")
+    headless.clean(tmp_path / "listen.ipynb")
+    nb = nbformat.read(tmp_path / "listen.ipynb", as_version=4)
+    assert "widgets" not in nb.metadata and len(nb.cells[0].outputs) == 1
+    data = nb.cells[0].outputs[0]["data"]
+    assert "to hear <a>." in data["text/plain"] and "to hear &lt;a&gt;." in data["text/html"]
 
 
 def test_importing_the_package_loads_no_widget():
