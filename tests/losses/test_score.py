@@ -8,10 +8,9 @@ import torch.nn.functional as F
 
 from weaklib import losses
 from weaklib.files import WeaklibError
-from weaklib.losses.score import CLAMP
 
 LOG2 = math.log(2)
-A1, A4 = 33 - 21, 69 - 21  # rows of a roll: 55 Hz and 440 Hz
+A4 = 69 - 21  # row of a roll: 440 Hz
 
 
 def a_roll(*notes, batch=1, frames=4):
@@ -67,15 +66,19 @@ def test_the_two_marginals_look_along_their_own_axis():
     assert losses.activity_loss(other_pitch, roll) < 1e-3 < 1 < losses.multipitch_loss(other_pitch, roll)
 
 
-def test_separated_loss_wants_each_estimate_to_sound_like_itself_alone():
+@pytest.mark.parametrize("loss, is_own", [(losses.separated_loss, True),
+                                          (losses.adversarial_transcription_loss, False)])
+def test_losses_of_estimates_are_the_equations(loss, is_own):
+    """Eq. 5 wants the notes of instrument i in estimate i and no others; Eq. 10 wants all others, and not its own."""
     logits, roll = random_case()
     heard = torch.stack([logits, logits.roll(1, -1), -logits], 1)  # (batch, heard, source, pitch, frame)
-    want = 0
+    w, want = [0.5, 2.0, 1.0], 0
     for i in range(3):
         for j in range(3):
-            target = roll[:, j] if i == j else torch.zeros_like(roll[:, j])
-            want = want + F.binary_cross_entropy_with_logits(heard[:, i, j], target, reduction="none").sum((1, 2)) / 5
-    torch.testing.assert_close(losses.separated_loss(heard, roll), want)
+            target = roll[:, j] if (i == j) == is_own else torch.zeros_like(roll[:, j])
+            bce = F.binary_cross_entropy_with_logits(heard[:, i, j], target, reduction="none")
+            want = want + w[j] * bce.sum((1, 2)) / 5
+    torch.testing.assert_close(loss(heard, roll, torch.tensor(w)), want)
 
 
 def test_adversarial_transcription_is_the_complement():
@@ -98,7 +101,16 @@ def test_adversarial_mixture_loss_rewards_mistakes_up_to_the_clamp():
     torch.testing.assert_close(losses.adversarial_mixture_loss(logits, roll), -losses.score_loss(logits, roll))
     worst = -1000 * (2 * roll - 1)
     floor = losses.adversarial_mixture_loss(worst, roll)
-    torch.testing.assert_close(floor, torch.full((2,), 3 * 88 * math.log(CLAMP)))
+    torch.testing.assert_close(floor, torch.full((2,), 3 * 88 * math.log(1e-4)))
+
+
+def test_adversarial_mixture_loss_clamps_every_cell_and_weighs_instruments():
+    """Two cells of one frame: a mistake beyond the clamp, 1e-4, and one that is half as sure."""
+    roll = a_roll((0, 40, 0, 0), frames=1)
+    logits = -30 * (1 - roll)  # silent but in one cell, and rightly so
+    logits[0, 0, 40], logits[0, 2, 7] = -20.0, math.log(3)  # a note with probability 2e-9; one too many with 3 / 4
+    got = losses.adversarial_mixture_loss(logits, roll, torch.tensor([0.5, 2.0, 4.0]))
+    assert got.item() == pytest.approx(0.5 * math.log(1e-4) + 4 * math.log(1 / 4), rel=1e-5)
 
 
 # Mixtures
@@ -117,7 +129,45 @@ def test_squared_mixture_loss_by_hand_and_its_scale():
     active = torch.tensor([True, True, False])[None, :, None, None]
     want = ((4 - 3) ** 2 + (0 - 1) ** 2 + 5 ** 2) / math.sqrt((4 ** 2 + 0) / 2)
     assert losses.mixture_loss(mix, est, active, squared=True).item() == pytest.approx(want)
-    assert losses.mixture_loss(7 * mix, 7 * est, active, squared=True).item() == pytest.approx(7 * want)
+    for scale in (7, 1e-5):
+        scaled = losses.mixture_loss(scale * mix, scale * est, active, squared=True)
+        assert scaled.item() == pytest.approx(scale * want)
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_mixture_losses_are_the_equations(squared):
+    """Two clips, one of them much louder; several estimates are inactive at once."""
+    rng = np.random.default_rng(0)
+    est, mix = rng.random((2, 3, 4, 5)), rng.random((2, 4, 5)) * [[[1]], [[30]]]
+    active = rng.random((2, 3, 4, 5)) < 0.4
+    d = np.square if squared else np.abs
+    for clip in range(2):
+        want = 0.0
+        for f in range(4):
+            for t in range(5):
+                on = [i for i in range(3) if active[clip, i, f, t]]
+                want += d(mix[clip, f, t] - sum(est[clip, i, f, t] for i in on)) / 5
+                want += sum(d(est[clip, i, f, t]) for i in range(3) if i not in on) / 5
+        if squared:
+            want /= np.sqrt(np.mean(mix[clip] ** 2))
+        got = losses.mixture_loss(*map(torch.from_numpy, (mix, est, active)), squared=squared)
+        assert got[clip].item() == pytest.approx(want)
+
+
+def test_distances_are_absolute_unless_asked():
+    mix, est, active = torch.tensor([[[4.0]]]), torch.tensor([[[[1.0]]]]), torch.ones(1, 1, 1, 1, dtype=torch.bool)
+    assert losses.mixture_loss(mix, est, active).item() == losses.distance(mix - est[:, 0], mix).item() == 3
+    assert losses.distance(mix - est[:, 0], mix, True).item() == 9 / 4
+
+
+def test_both_halves_of_the_mixture_loss_teach():
+    """Its gradient by hand: active estimates are drawn to what is left of the mixture, the others to zero."""
+    mix = torch.tensor([[[4.0]]])
+    active = torch.tensor([True, True, False])[None, :, None, None]
+    for squared, want in ((False, [-1, -1, 1]), (True, [-2 * 1 / 4, -2 * 1 / 4, 2 * 5 / 4])):
+        est = torch.tensor([[[[1.0]], [[2.0]], [[5.0]]]], requires_grad=True)
+        losses.mixture_loss(mix, est, active, squared=squared).sum().backward()
+        assert est.grad.flatten().tolist() == want
 
 
 def test_in_doubt_the_absolute_loss_takes_all_and_the_squared_one_shares():
@@ -161,17 +211,18 @@ def test_gradients_are_finite_on_silence():
     est = torch.zeros(1, 3, 7, 5, requires_grad=True)
     logits = torch.full((1, 3, 88, 5), -200.0, requires_grad=True)
     roll = a_roll((0, 40, 0, 3), frames=5)
-    value = (losses.mixture_loss(torch.zeros(1, 7, 5), est, torch.ones_like(est) > 0) + losses.score_loss(logits, roll)
-             + losses.multipitch_loss(logits, roll) + losses.activity_loss(logits, roll)
-             + losses.adversarial_mixture_loss(logits, roll)).sum()
+    silence, active = torch.zeros(1, 7, 5), torch.ones_like(est) > 0
+    value = (losses.mixture_loss(silence, est, active) + losses.mixture_loss(silence, est, active, squared=True)
+             + losses.score_loss(logits, roll) + losses.multipitch_loss(logits, roll)
+             + losses.activity_loss(logits, roll) + losses.adversarial_mixture_loss(logits, roll)).sum()
     value.backward()
     assert value.isfinite() and est.grad.isfinite().all() and logits.grad.isfinite().all()
 
 
 # Harmonics
 
-def bins(row, **options):
-    mask = losses.harmonic_mask(a_roll((1, row, 1, 2)), 16000, 2048, **options)
+def bins(row, n_fft=2048, **options):
+    mask = losses.harmonic_mask(a_roll((1, row, 1, 2)), 16000, n_fft, **options)
     assert not mask[0, 0].any() and not mask[0, 2].any() and not mask[0, 1, :, [0, 3]].any()
     return set(mask[0, 1, :, 1].nonzero().flatten().tolist())
 
@@ -183,6 +234,26 @@ def test_harmonics_of_a4_are_where_they_should_be():
     assert bins(A4, n_harmonics=1, width=0) == {56}
     assert max(bins(A4, width=0)) == round(18 * 56.32)  # 7920 Hz is the last below 8 kHz
     assert bins(A4, n_harmonics=1, width=0, tuning=442.0) == {57}
+
+
+def test_harmonics_end_below_the_nyquist_frequency():
+    """The last of A0, 27.5 Hz, is the 290th: 7975 Hz, bin 1020.8; the next would reach the last bins from above."""
+    assert max(bins(0)) == 1021 + 1
+    assert bins(0, n_harmonics=400) == bins(0)
+    assert max(bins(A4, width=0, tuning=500.0)) == 15 * 64  # the 16th would be at 8 kHz itself
+
+
+def test_a_mask_begins_at_bin_0():
+    assert bins(0, n_fft=256, n_harmonics=1) == {0, 1}  # 27.5 Hz in bins of 62.5 Hz
+    assert bins(0, n_fft=256, n_harmonics=1, width=3) == {0, 1, 2, 3}
+
+
+def test_what_is_above_0_sounds_in_a_mask():
+    """Values that are no probabilities: a soft note is a note, and a negative one cancels nothing."""
+    roll = a_roll((1, A4, 0, 3))
+    soft = 0.01 * roll
+    soft[:, 1, A4 - 12] = -1
+    assert torch.equal(losses.harmonic_mask(soft, 16000, 2048), losses.harmonic_mask(roll, 16000, 2048))
 
 
 @pytest.mark.parametrize("midi, share", [(21, 0.85), (28, 0.57), (33, 0.43)])
