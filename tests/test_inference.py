@@ -268,6 +268,15 @@ def test_nothing_sounds_in_silence(pair):
         assert all(abs(n.start - 4) <= 1 / 32 and abs(n.end - 6) <= 2 / 32 for n in instrument.notes)
 
 
+def test_frames_are_audible_within_a_hop_of_sound():
+    """By the peak, of either sign, of each clip by itself: the floor is -80 dBFS."""
+    x = np.zeros((4, 12), np.float32)  # four clips of three hops of four samples, which end in four frames
+    x[0, 5], x[1, 11], x[2, 0] = 1.01e-4, -1.01e-4, 0.99e-4
+    values = np.arange(1, 33, dtype=np.float32).reshape(4, 2, 1, 4)
+    heard = np.array([[0, 1, 1, 0], [0, 0, 1, 1], [0] * 4, [0] * 4], bool)[:, None, None]
+    assert np.array_equal(inference._audible(values, x, 4), np.where(heard, values, -1))
+
+
 # What there is, and what is refused
 
 def test_methods():

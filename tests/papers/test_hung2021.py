@@ -59,12 +59,15 @@ def test_a_config_holds_all_it_depends_on():
 
 def test_published_weights():
     cfg = paper.config("finetune_c_h_aml_atl", "paper")
-    loss = cfg.loss
-    assert not loss.squared and loss.n_harmonics is None
-    assert (loss.multipitch, loss.activity) == (0.03, 0.1)
-    assert (loss.c_mix, loss.h_mix, loss.aml, loss.atl) == (1, 0.1, 0.2, 0.05)
+    assert cfg.loss == paper.Loss(multipitch=0.03, activity=0.1, score=1.0, c_mix=1.0, h_mix=0.1, aml=0.2, atl=0.05,
+                                  level="clip", n_harmonics=None, squared=False, gain=1.0)
+    assert cfg.net == paper.Net(n_channels=128, n_hidden=512, n_skip=128, n_repeats=3, n_dilations=8, power=1.0)
+    adversarial = {row: (paper.config(row, "paper").loss.aml, paper.config(row, "paper").loss.atl)
+                   for row in paper.MODELS}
+    assert {row: used for row, used in adversarial.items() if any(used)} == {
+        "finetune_c_h_aml": (0.2, 0), "finetune_c_h_atl": (0, 0.05), "finetune_c_h_aml_atl": (0.2, 0.05)}
+    assert cfg.min_sources == 1
     assert (cfg.corpus, cfg.plan.lr, cfg.plan.decay, cfg.plan.patience) == ("slakh", 1e-3, "plateau", 10)
-    assert (cfg.net.n_repeats, cfg.net.n_dilations) == (3, 8)
     torch.testing.assert_close(paper.instrument_weights(), torch.tensor([0.661, 1.935, 0.404]), rtol=0, atol=1e-3)
 
 
@@ -73,6 +76,72 @@ def test_unknown_rows_and_presets():
         paper.config("isolated", "laptop")
     with pytest.raises(WeaklibError, match="Unknown preset"):
         paper.config("supervised", "huge")
+
+
+# Networks
+
+class Constant(torch.nn.Module):
+    """In place of a TCN: gives the same outputs in all frames, and keeps what it was given."""
+
+    def __init__(self, out):
+        super().__init__()
+        self.out = out.flatten()
+
+    def forward(self, x):
+        self.heard = x
+        return self.out[:, None].expand(len(x), -1, x.shape[-1])
+
+
+TINY = paper.Net(8, 16, 8, 1, 1, power=0.3)
+
+
+def test_networks_see_compressed_magnitudes_and_order_their_outputs_by_instrument():
+    X = 10 * torch.rand(2, 1025, 3)
+    for model, n_rows in ((paper.Transcriptor(TINY), 88), (paper.Separator(TINY), 1025)):
+        model.tcn = Constant(torch.linspace(-3, 3, 3 * n_rows))
+        out = model(X)
+        if n_rows == 1025:
+            out = out.logit()  # masks: each instrument by itself between 0 and 1
+        torch.testing.assert_close(out[1, :, :, 2].flatten(), model.tcn.out, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(model.tcn.heard, X ** 0.3)
+    assert paper.Net().power == 1  # as published
+
+
+def test_notes_are_detected_above_one_half_or_the_chosen_thresholds():
+    model = paper.Transcriptor(TINY)
+    p = torch.full((3, 88), 0.01)
+    p[:, :3] = torch.tensor([0.45, 0.55, 0.65])
+    model.tcn = Constant(p.logit())
+    detected = lambda: model.detect(torch.rand(1, 1025, 2))[0, :, :3, 0].tolist()
+    assert detected() == [[False, True, True]] * 3
+    model.thresholds.copy_(torch.tensor([0.4, 0.6, 0.7]))
+    assert detected() == [[True] * 3, [False, False, True], [False] * 3]
+
+
+def test_estimates_are_the_masked_mixture_with_its_phase():
+    """Masks that are the same in all bins only scale the waveform."""
+    separator, levels = paper.Separator(TINY), torch.tensor([0.2, 0.5, 0.9])
+    separator.tcn = Constant(levels.logit().repeat_interleave(1025))
+    mix = torch.randn(2, 8000)
+    torch.testing.assert_close(separator.separate(mix), levels[:, None] * mix[:, None], atol=1e-5, rtol=1e-5)
+
+
+def test_magnitudes_are_sums_over_the_window():
+    """A sine in the middle of a bin: half its amplitude times the sum of the window, 2 / pi of its length."""
+    x = 0.5 * torch.cos(2 * torch.pi * 128 / 2048 * torch.arange(8000))
+    assert paper.magnitude(x)[128, 8].item() == pytest.approx(0.5 / 2 * 2 / np.pi * 2048, rel=1e-3)
+
+
+def test_the_models_that_come_with_the_package_have_learned(splits):
+    """On songs that they have not heard: better than the mixture, and most notes right."""
+    pair = paper.models()
+    scores = paper.score_separator(pair.separator, splits["test"])
+    before = paper.score_separator(None, splits["test"])
+    assert all(np.mean(scores[name]) > np.mean(before[name]) + 4 for name in scores)
+    heard = paper.score_transcriptor(pair.transcriptor, splits["test"])
+    for on in ("mixture", "isolated"):
+        assert all(np.mean(heard[f"{on}/note_accuracy/{name}"]) > 0.4 for name in paper.INSTRUMENTS)
+        assert np.mean(heard[f"{on}/false_positive_rate/all"]) < 0.4
 
 
 # Data
@@ -88,36 +157,133 @@ def test_a_batch_is_a_function_of_the_step_and_has_enough_players(splits):
     assert (a["S"].sum(1) - a["X"]).min() > -1e-3  # the triangle inequality, bin by bin
 
 
+class Numbered:
+    """A corpus of two songs of three clips each: the first has one player, the second two."""
+
+    songs, lengths, n_samples = ["solo", "duo"], [192_000, 192_000], 64_000
+
+    def __init__(self):
+        self.drawn = set()
+
+    def clip(self, song, start):
+        self.drawn.add((song, start))
+        roll = torch.zeros(3, 88, 129)
+        roll[:song + 1, 40, 5] = 1
+        return {"mix": torch.zeros(64_000), "roll": roll}
+
+
+@pytest.mark.parametrize("min_sources, songs", [(1, {0, 1}), (2, {1})])
+def test_clips_come_from_all_songs_and_places_that_have_enough_players(min_sources, songs):
+    corpus = Numbered()
+    rng, cfg = np.random.default_rng(0), replace(paper.config("isolated_c_h", "smoke"), min_sources=min_sources)
+    kept = [paper.Clips(cfg, corpus)._clip(rng)["roll"][1].any().item() for _ in range(200)]
+    assert set(kept) == {song == 1 for song in songs}
+    starts = {start for _, start in corpus.drawn}
+    assert {song for song, _ in corpus.drawn} == {0, 1}
+    assert all(start % 500 == 0 for start in starts)
+    assert 0 <= min(starts) < 5_000 and 123_000 < max(starts) <= 128_000
+
+
+def test_each_seed_draws_clips_of_its_own():
+    cfg, drawn = replace(paper.config("isolated_c_h", "smoke"), batch=4), []
+    for seed in (0, 1):
+        corpus = Numbered()
+        paper.Clips(replace(cfg, seed=seed), corpus)(3)
+        drawn.append(corpus.drawn)
+    assert not drawn[0] & drawn[1]
+
+
 def test_stems_are_loaded_for_the_supervised_row_only(splits):
     assert "S" not in paper.Clips(paper.config("isolated_c_h", "smoke"), splits["train"])(0)
 
 
 # Losses and who learns from them
 
-def silent_judge(X):
-    """Hears nothing in anything, and is sure of it."""
-    return torch.full((len(X), 3, 88, X.shape[-1]), -30.0)
+def small_batch(n=3, frames=4):
+    """Noise, with an active clip and a frame in which nobody plays."""
+    generator = torch.Generator().manual_seed(5)
+    roll = (torch.rand(n, 3, 88, frames, generator=generator) < 0.03).float()
+    roll[0, 1], roll[:, :, :, 1] = 0, 0
+    S = torch.rand(n, 3, 1025, frames, generator=generator) * torch.arange(1.0, n + 1)[:, None, None, None]
+    return {"X": S.sum(1), "roll": roll, "S": S}
 
 
-def test_separation_loss_is_the_equation(batch):
-    cfg = replace(paper.config("isolated_c_h", "smoke"), loss=paper.Loss(gain=2.0))
-    est = torch.rand(4, 3, 1025, 129) * batch["X"][:, None]
-    w, roll = paper.instrument_weights(), batch["roll"]
-    want = (losses.separated_loss(silent_judge(est.flatten(0, 1)).unflatten(0, (4, 3)), roll, w)
-            + 2 * losses.mixture_loss(batch["X"], est, losses.activity(roll))
-            + 0.2 * losses.mixture_loss(batch["X"], est, losses.harmonic_mask(roll, 16000, 2048))).mean()
-    assert paper.separation(est, batch, cfg, silent_judge).item() == pytest.approx(want.item(), rel=1e-5)
+def judge(X):
+    """Hears notes where there is energy: some in every estimate and instrument, none twice the same."""
+    energy = X.unfold(1, 88, 88)[:, :3].sum(-1)[:, :, None]  # (batch, 3, 1, frame), of three bands
+    return energy.log() - 4 + torch.linspace(-2, 2, 88)[:, None]
 
 
-def test_supervised_loss_is_zero_for_the_stems(batch):
-    class Oracle(torch.nn.Module):
-        def forward(self, X):
-            return batch["S"] / X[:, None].clamp(min=1e-12)
+def test_transcription_loss_is_eq_4():
+    batch, w = small_batch(), paper.instrument_weights()
+    cfg = replace(paper.config("mixture_pretrain", "smoke"), loss=paper.Loss(multipitch=0.3, activity=0.7))
+    logits, roll = judge(batch["X"]), batch["roll"]
+    want = (losses.score_loss(logits, roll, w) + 0.3 * losses.multipitch_loss(logits, roll)
+            + 0.7 * losses.activity_loss(logits, roll, w)).mean()
+    assert paper.transcription(judge, batch, cfg).item() == pytest.approx(want.item(), rel=1e-5)
 
-    cfg = replace(paper.config("supervised", "smoke"), loss=paper.Loss())
-    assert paper.supervised(Oracle(), batch, cfg).item() < 1e-2
-    assert paper.supervised(lambda X: torch.zeros(4, 3, 1, 1), batch, cfg).item() == pytest.approx(
-        batch["S"].sum((1, 2)).mean().item(), rel=1e-5)
+
+def test_a_classifier_learns_who_plays():
+    """Weighted like the scores; its one loss is the cross-entropy of who plays in each frame."""
+    batch, cfg = small_batch(), paper.config("baseline_pishdadian", "smoke").critic
+    logits = judge(batch["X"])[:, :, :1]
+    want = losses.activity_loss(logits, batch["roll"], paper.instrument_weights()).mean()
+    assert paper.transcription(lambda X: logits, batch, cfg).item() == pytest.approx(want.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_separation_loss_is_the_equation(squared):
+    """With weights that all differ, so that none can be left out or taken for another."""
+    batch = small_batch()
+    X, roll, w = batch["X"], batch["roll"], paper.instrument_weights()
+    loss = paper.Loss(score=3.0, c_mix=0.2, h_mix=0.05, gain=2.0, squared=squared, level="frame", n_harmonics=5)
+    cfg = replace(paper.config("isolated_c_h", "smoke"), loss=loss)
+    est = torch.rand(3, 3, 1025, 4) * X[:, None]
+    logits = torch.stack([judge(est[:, i]) for i in range(3)], 1)
+    want = (3 * losses.separated_loss(logits, roll, w)
+            + 2 * 0.2 * losses.mixture_loss(X, est, losses.activity(roll, "frame"), squared=squared)
+            + 2 * 0.05 * losses.mixture_loss(X, est, losses.harmonic_mask(roll, 16000, 2048, n_harmonics=5),
+                                             squared=squared)).mean()
+    assert paper.separation(est, batch, cfg, judge).item() == pytest.approx(want.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("row, used", [("isolated_cmix", "c"), ("isolated_hmix", "h"), ("isolated_c_h", "ch")])
+def test_rows_have_the_terms_of_their_names(row, used):
+    """As published, with judges that are never wrong: what is left are the mixture losses."""
+    batch = small_batch()
+    X, roll = batch["X"], batch["roll"]
+    est = torch.rand(3, 3, 1025, 4) * X[:, None]
+    terms = {"c": losses.mixture_loss(X, est, losses.activity(roll, "clip")),
+             "h": 0.1 * losses.mixture_loss(X, est, losses.harmonic_mask(roll, 16000, 2048))}
+    knows = lambda S: 40 * losses.score.only(roll).flatten(0, 1) - 20
+    want = sum(terms[name] for name in used).mean()
+    got = paper.separation(est, batch, paper.config(row, "paper"), knows)
+    assert got.item() == pytest.approx(want.item(), rel=1e-5)
+
+
+def test_a_baseline_is_judged_by_who_plays():
+    batch, cfg = small_batch(), paper.config("baseline_pishdadian", "paper")
+    cfg = replace(cfg, loss=replace(cfg.loss, c_mix=0.0))
+    plays = batch["roll"].amax(2, keepdim=True)
+    right = 40 * losses.score.only(plays).flatten(0, 1) - 20
+    est = batch["S"]
+    assert paper.separation(est, batch, cfg, lambda S: right).item() < 1e-3
+    assert paper.separation(est, batch, cfg, lambda S: -right).item() > 1
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_supervised_loss_is_the_distance_to_the_stems(squared):
+    batch = small_batch()
+    X, S = (batch[name].double().numpy() for name in ("X", "S"))
+    cfg = replace(paper.config("supervised", "smoke"), loss=paper.Loss(gain=2.0, squared=squared))
+    oracle = lambda X: batch["S"] / X[:, None]
+    assert paper.supervised(oracle, batch, cfg).item() == pytest.approx(0, abs=1e-2)
+    masks = np.array([0.1, 0.6, 0.3])[:, None, None]
+    error = masks * X[:, None] - S
+    per_clip = ((error ** 2).sum((1, 2)).mean(-1) / np.sqrt((X ** 2).mean((1, 2))) if squared
+                else np.abs(error).sum((1, 2)).mean(-1))
+    got = paper.supervised(lambda X: torch.from_numpy(masks).float(), batch, cfg)
+    assert got.item() == pytest.approx(2 * per_clip.mean(), rel=1e-4)
 
 
 def test_step_2_leaves_the_transcriptor_alone(batch):
@@ -126,6 +292,40 @@ def test_step_2_leaves_the_transcriptor_alone(batch):
     paper.isolated(separator, batch, cfg, judge).backward()
     assert all(x.grad is not None for x in separator.parameters())
     assert all(x.grad is None for x in judge.parameters())
+
+
+def test_the_judge_teaches_the_separator():
+    """Through the transcription of the estimates alone, without a mixture loss."""
+    cfg = paper.config("isolated_c_h", "smoke")
+    cfg = replace(cfg, loss=replace(cfg.loss, c_mix=0.0, h_mix=0.0))
+    separator = paper.build(cfg)
+    paper.isolated(separator, small_batch(), cfg, judge).backward()
+    assert all(x.grad.abs().sum() > 0 for x in separator.tcn.head.parameters())
+
+
+def test_step_2_judges_masked_magnitudes():
+    batch, cfg = small_batch(), paper.config("isolated_c_h", "smoke")
+    masks = torch.rand(3, 3, 1025, 4)
+    want = paper.separation(masks * batch["X"][:, None], batch, cfg, judge)
+    torch.testing.assert_close(paper.isolated(lambda X: masks, batch, cfg, judge), want)
+
+
+def test_joint_loss_is_eq_8_and_eq_11():
+    """Put together from its parts, with the same remixes."""
+    batch, cfg, w = small_batch(), paper.config("finetune_c_h_aml_atl", "smoke"), paper.instrument_weights()
+    cfg = replace(cfg, loss=replace(cfg.loss, aml=0.4, atl=0.7))
+    pair = paper.build(cfg)
+    hears = pair.transcriptor
+    torch.manual_seed(3)
+    got = paper.joint(pair, batch, cfg)
+    est = pair.separator(batch["X"]) * batch["X"][:, None]
+    torch.manual_seed(3)
+    X_remix, roll_remix = paper.remix(est, batch["roll"])
+    logits = torch.stack([hears(est[:, i]) for i in range(3)], 1)
+    want = (paper.separation(est, batch, cfg, hears) + paper.transcription(hears, batch, cfg)
+            + 0.4 * losses.adversarial_mixture_loss(hears(X_remix), roll_remix, w).mean()
+            + 0.7 * losses.adversarial_transcription_loss(logits, batch["roll"], w).mean())
+    assert got.item() == pytest.approx(want.item(), rel=1e-5)
 
 
 def gradients(row, batch, **changes):
@@ -152,14 +352,22 @@ def test_separation_teaches_the_separator_only(batch):
     assert all(torch.equal(a, b) for a, b in zip(plain[1], without[1]))
 
 
-def test_remixes_take_every_instrument_from_another_clip():
-    est = (torch.arange(8.0)[:, None] + 10 ** torch.arange(1.0, 4)[None])[..., None, None].expand(8, 3, 2, 2)
+@pytest.mark.parametrize("n", [6, 8])
+def test_remixes_take_every_instrument_from_another_clip(n):
+    est = (torch.arange(n * 1.0)[:, None] + 10 ** torch.arange(1.0, 4)[None])[..., None, None].expand(n, 3, 2, 2)
     roll = est[:, :, :1].clone()
     X, y = paper.remix(est, roll)
     clip = y[..., 0, 0] - 10 ** torch.arange(1.0, 4)
     assert all(len(set(row.tolist())) == 3 for row in clip)  # three clips in each remix
-    assert all(sorted(column.tolist()) == list(range(8)) for column in clip.T)
+    assert all(sorted(column.tolist()) == list(range(n)) for column in clip.T)
     torch.testing.assert_close(X[:, 0, 0], y.sum((1, 2, 3)) / 2)
+
+
+def test_small_batches_are_remixed_as_it_comes():
+    """Two clips cannot give three: what is drawn first is taken, and over many draws the instruments part."""
+    est = torch.tensor([[1.0, 10, 100], [2, 20, 200]])[..., None, None]
+    found = {tuple(sorted(paper.remix(est, est)[0].flatten().tolist())) for _ in range(50)}
+    assert found == {(111, 222), (112, 221), (121, 212), (122, 211)}
 
 
 def test_a_classifier_judges_activity(batch):
@@ -173,68 +381,165 @@ def test_a_classifier_judges_activity(batch):
 
 # Scores
 
-class Stems(torch.nn.Module):
-    """Knows the stems of a split."""
+class Toy:
+    """Songs of two clips, one clip and none, then one; frames are few, and no guitar plays in the second song."""
 
-    def __init__(self, corpus):
-        super().__init__()
-        self.items = [corpus[i] for i in range(len(corpus))]
+    lengths, n_samples = [4500, 3999, 1500, 2000], 2000
+    clips = [[0, 1], [2], [3]]  # of the songs that have some
+
+    def __init__(self):
+        generator = torch.Generator().manual_seed(1)
+        self.items = []
+        for index in range(4):
+            sources = torch.randn(3, 2000, generator=generator)
+            roll = (torch.rand(3, 88, 5, generator=generator) < 0.05).float()
+            if index == 2:
+                sources[1], roll[1] = 0, 0
+            self.items.append({"mix": sources.sum(0), "sources": sources, "roll": roll})
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+    def song(self, clips, key):
+        return [self.items[clip][key] for clip in clips]
+
+
+class Stems:
+    """Knows the stems of a corpus, but for some noise."""
+
+    def __init__(self, items):
+        self.items = list(items)
 
     def separate(self, mix):
-        return torch.stack([next(i["sources"] for i in self.items if torch.equal(i["mix"], x)) for x in mix])
+        stems = torch.stack([next(i["sources"] for i in self.items if torch.equal(i["mix"], x)) for x in mix])
+        return stems + 0.1 * torch.sin(torch.arange(mix.shape[-1]))
 
 
-def test_scores_of_an_oracle_and_of_the_mixture(splits):
+def test_scores_of_a_separator_are_of_whole_songs():
+    """A silent instrument has no score, and its song no average."""
+    toy, want = Toy(), {f"si_sdr/{name}": [] for name in (*paper.INSTRUMENTS, "avg")}
+    for song, clips in enumerate(toy.clips):
+        ref = torch.cat(toy.song(clips, "sources"), -1)
+        est = torch.cat(list(Stems(toy.items).separate(torch.stack(toy.song(clips, "mix")))), -1)
+        values = metrics.si_sdr(est, ref).tolist()
+        for name, value in zip(paper.INSTRUMENTS, values):
+            if (name, song) != ("guitar", 1):
+                want[f"si_sdr/{name}"].append(pytest.approx(value))
+        if song != 1:
+            want["si_sdr/avg"].append(pytest.approx(sum(values) / 3))
+    assert paper.score_separator(Stems(toy.items), toy) == want
+
+
+def test_scores_of_the_mixture(splits):
     test = splits["test"]
-    best, worst = (paper.score_separator(model, test) for model in (Stems(test), None))
-    assert min(best["si_sdr/avg"]) > 70 and len(best["si_sdr/avg"]) == len(test.songs)
+    worst = paper.score_separator(None, test)
     stems = torch.from_numpy(test.stems[0] / np.float32(32768))
     want = metrics.si_sdr(stems.sum(0).expand(3, -1), stems)
     assert [worst[f"si_sdr/{i}"][0] for i in paper.INSTRUMENTS] == pytest.approx(want.tolist(), abs=1e-3)
     assert worst["si_sdr/avg"][0] == pytest.approx(want.mean().item(), abs=1e-3)
+    assert len(worst["si_sdr/avg"]) == len(test.songs)
 
 
-class Reader(paper.Transcriptor):
-    """Reads the score of a mixture off its item, except that it never finds a bass."""
+class Listener(paper.Transcriptor):
+    """Tells by the magnitudes what it hears, a mixture or a stem of a `Toy`, and gives the probabilities set for it."""
 
-    def __init__(self, corpus):
-        super().__init__(paper.Net(8, 16, 8, 1, 1))
-        self.rolls = {}
-        for i in range(len(corpus)):
-            item = corpus[i]
-            for x in (item["mix"], *item["sources"]):
-                self.rolls[round(float(paper.magnitude(x).double().sum()), 3)] = item["roll"]
+    def __init__(self, toy):
+        super().__init__(TINY)
+        heard = [x for item in toy.items for x in (item["mix"], *item["sources"])]
+        self.sums = torch.stack([paper.magnitude(x).sum() for x in heard])
+        self.p = torch.rand(len(heard), 3, 88, 5)  # of clip k as a mixture: 4 k, of its source i: 4 k + 1 + i
 
     def forward(self, X):
-        rolls = torch.stack([self.rolls.get(round(float(x.double().sum()), 3), torch.zeros(3, 88, 129)) for x in X])
-        rolls[:, 2] = 0
-        return 8 * (rolls - 0.8)  # probabilities of 0.83 and 0.002
+        return self.p[[int((self.sums - x.sum()).abs().argmin()) for x in X]].logit()
 
 
-def test_scores_of_a_transcriptor(splits):
-    reader = Reader(splits["test"])
-    scores = paper.score_transcriptor(reader, splits["test"])
-    for on in ("mixture", "isolated"):
-        assert set(scores[f"{on}/note_accuracy/bass"]) == {0.0}  # a zero counts
-        assert min(scores[f"{on}/note_accuracy/piano"] + scores[f"{on}/frame_f1/guitar"]) == 1.0
-        assert set(scores[f"{on}/false_positive_rate/all"]) == {0.0}
+def counted(p, threshold, roll):
+    """True and false positives and false negatives, one cell after the other."""
+    cells = [(q > threshold, y > 0) for q, y in zip(p.flatten().tolist(), roll.flatten().tolist())]
+    return [cells.count(kind) for kind in ((True, True), (True, False), (False, True))]
 
 
-def test_thresholds_are_those_with_the_best_accuracy(splits):
-    """Notes at 0.35 that are right for piano, and wrong for guitar: only a high threshold silences those."""
-    class Doubtful(Reader):
-        def forward(self, X):
-            p = super().forward(X).sigmoid()
-            p[:, 0] = torch.where(p[:, 0] > 0.5, 0.35, 0.01)
-            p[:, 1] = torch.where(p[:, 1] > 0.5, 0.85, 0.35)
-            return p.logit()
+def test_scores_of_a_transcriptor_are_of_whole_songs():
+    """A stem is scored on its own instrument, with its threshold; who rests has no score, nor the rate of nothing."""
+    toy, want = Toy(), {}
+    model = Listener(toy)
+    model.thresholds.copy_(torch.tensor([0.8, 0.9, 0.95]))
+    model.p[12:] = 0.7  # in the last song nothing is found, but at a threshold of 0.5
+    for clips in toy.clips:
+        roll = torch.cat(toy.song(clips, "roll"), -1)
+        for on in ("mixture", "isolated"):
+            wrong = found = 0
+            for i, name in enumerate(paper.INSTRUMENTS):
+                p = torch.cat([model.p[4 * clip + (0 if on == "mixture" else 1 + i), i] for clip in clips], -1)
+                hit, extra, missed = counted(p, model.thresholds[i].item(), roll[i])
+                wrong, found = wrong + extra, found + hit + extra
+                if not roll[i].any():
+                    continue
+                low_hit, low_extra, low_missed = counted(p, 0.5, roll[i])
+                for metric, value in (("note_accuracy", hit / (hit + extra + missed)),
+                                      ("frame_f1", 2 * hit / (2 * hit + extra + missed)),
+                                      ("note_accuracy_at_0.5", low_hit / (low_hit + low_extra + low_missed))):
+                    want.setdefault(f"{on}/{metric}/{name}", []).append(pytest.approx(value))
+            if found:
+                want.setdefault(f"{on}/false_positive_rate/all", []).append(pytest.approx(wrong / found))
+    assert len(want["mixture/note_accuracy/guitar"]) == len(want["isolated/false_positive_rate/all"]) == 2
+    assert paper.score_transcriptor(model, toy) == want
 
-    model = Doubtful(splits["validation"])
-    paper.choose_thresholds(model, splits["validation"])
-    assert model.thresholds[0] < 0.35 < model.thresholds[1] < 0.85
+
+def test_thresholds_are_those_with_the_best_accuracy():
+    """Each instrument has one value that parts its notes from the rest; a song without guitar has no say in its."""
+    toy = Toy()
+    model = Listener(toy)
+    roll = torch.stack([item["roll"] for item in toy.items])
+    for i, (wrong, right) in enumerate([(0.05, 0.15), (0.35, 0.45), (0.85, 0.95)]):
+        model.p[::4, i] = torch.where(roll[:, i] > 0, right, wrong)
+    model.p[8, 1] = 0.05
+    paper.choose_thresholds(model, toy)
+    assert model.thresholds.tolist() == pytest.approx([0.1, 0.4, 0.9])
 
 
 # Training
+
+class Caught(Exception):
+    pass
+
+
+@pytest.fixture
+def caught(monkeypatch):
+    """Stop before the training, and keep what it would have been given; networks to start from are untrained."""
+    given = {}
+
+    def fit(model, clips, loss, plan, folder, **options):
+        given.update(options, model=model, clips=clips, loss=loss, plan=plan)
+        raise Caught
+
+    monkeypatch.setattr(paper.training, "fit", fit)
+    monkeypatch.setattr(paper, "trained", lambda cfg, device: given.setdefault(cfg.label, paper.build(cfg)))
+    return given
+
+
+def test_step_2_is_judged_by_the_transcriptor_of_step_1(caught, tmp_path):
+    with pytest.raises(Caught):
+        paper.train(paper.config("isolated_c_h", "smoke"), tmp_path, device="cpu")
+    assert caught["loss"].keywords["judge"] is caught["mixture_pretrain"]
+    assert not any(x.requires_grad for x in caught["mixture_pretrain"].parameters())
+
+
+def test_step_3_goes_on_from_steps_1_and_2_and_is_judged_without_adversarial_terms(caught, tmp_path):
+    cfg, batch = paper.config("finetune_c_h_aml_atl", "smoke"), small_batch()
+    with pytest.raises(Caught):
+        paper.train(cfg, tmp_path, device="cpu")
+    pair = caught["model"]
+    assert pair.separator is caught["isolated_c_h"] and pair.transcriptor is caught["mixture_pretrain"]
+    plain = paper.joint(pair, batch, replace(cfg, loss=replace(cfg.loss, aml=0.0, atl=0.0))).item()
+    assert caught["validate"].keywords["loss"](pair, batch).item() == pytest.approx(plain, rel=1e-5)
+    assert caught["loss"](pair, batch).item() != pytest.approx(plain, rel=0.01)
+
+
+def test_the_objective_is_minus_the_mean_loss():
+    batches = [{"x": torch.tensor(x)} for x in (1.0, 2.0, 6.0)]
+    assert paper.objective(torch.nn.Linear(1, 1), batches, lambda model, batch: batch["x"]) == -3
+
 
 @pytest.mark.parametrize("row, margin", [("mixture_pretrain", 0.3), ("supervised", 0.1)])
 def test_a_short_training_beats_the_untrained_network(row, margin, splits, tmp_path):
