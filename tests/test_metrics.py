@@ -1,4 +1,4 @@
-"""Separation metrics against mir_eval, brute force, arithmetic by hand, and the published tables."""
+"""Metrics against mir_eval, brute force, arithmetic by hand, and the published tables."""
 import itertools
 import math
 import warnings
@@ -8,7 +8,9 @@ import pytest
 import torch
 from scipy.signal import butter, fftconvolve, lfilter
 
+from weaklib.corpora.band import piano_roll
 from weaklib.files import WeaklibError
+from weaklib.inference import notes
 from weaklib.metrics import (
     bss_eval,
     false_discovery_rate,
@@ -17,6 +19,7 @@ from weaklib.metrics import (
     msi,
     msi_active,
     note_accuracy,
+    onset_f1,
     si_sdr,
     si_sdri,
     single_source,
@@ -374,3 +377,81 @@ def test_rolls_without_notes():
     assert note_accuracy(none, none).isnan().all() and false_discovery_rate(none, one).isnan().all()
     with pytest.raises(WeaklibError, match="Rolls"):
         note_accuracy(none, one[..., :3])
+    with pytest.raises(WeaklibError, match="Rolls"):
+        note_accuracy(none[0, 0], one[0, 0])
+
+
+@pytest.mark.parametrize("metric, want", [(note_accuracy, 2 / 5), (frame_f1, 4 / 7), (false_discovery_rate, 1 / 3)])
+def test_what_is_above_0_sounds_in_a_roll(metric, want):
+    """Two hits, one note too many, two missed; soft notes are notes, negative values none."""
+    est, ref = np.array([[[0.01, 5, 1, 0, -1, 0]]]), np.array([[[1, 0.2, -3, 1, 1, 0]]])
+    assert metric(est, ref).tolist() == [pytest.approx(want)]
+    of_tensors = metric(torch.from_numpy(est).float(), torch.from_numpy(ref).float())
+    assert isinstance(metric(est, ref), np.ndarray) and isinstance(of_tensors, torch.Tensor)
+    assert metric(est, ref).dtype == np.float64 and of_tensors.dtype == torch.float64
+
+
+C, E, G = [0.5, 1.0, 60], [0.5, 2.0, 64], [1.5, 2.0, 67]
+
+
+@pytest.mark.parametrize("est, ref, want", [
+    ([C, E, G], [G, E, C], 1),
+    ([C], [C, E, G], 2 * 1 * (1 / 3) / (1 + 1 / 3)),
+    ([C, E, G, [2.0, 3.0, 60]], [C, E], 2 * (2 / 4) * 1 / (2 / 4 + 1)),
+    ([[0.5, 9.0, 60]], [C], 1),  # whenever it ends
+    ([[0.55, 1.0, 60]], [C], 1), ([[0.45, 1.0, 60]], [C], 1),
+    ([[0.56, 1.0, 60]], [C], 0), ([[0.44, 1.0, 60]], [C], 0),
+    ([[0.5, 1.0, 61]], [C], 0), ([[0.5, 1.0, 72]], [C], 0), ([[0.5, 1.0, 60.4]], [C], 1),
+    ([C, [0.52, 1.0, 60]], [C], 2 * (1 / 2) * 1 / (1 / 2 + 1)),  # struck twice
+    ([[0.54, 1, 60], [0.58, 1, 60]], [C, [0.56, 1, 60]], 1),  # the nearest for the first would leave one alone
+])
+def test_onset_f1_by_hand(est, ref, want):
+    assert onset_f1(np.array(est), np.array(ref)) == pytest.approx(want)
+
+
+def test_onset_f1_has_its_own_tolerance():
+    late = np.array([[0.59, 1.0, 60]])
+    assert onset_f1(late, np.array([C]), tolerance=0.1) == 1 and onset_f1(late, np.array([C]), tolerance=0.08) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_onset_f1_is_that_of_mir_eval(seed):
+    """Of all its metrics, by name: the F-measure that looks at onsets and pitches but not at offsets."""
+    import mir_eval
+    rng = np.random.default_rng(seed)
+    onset = rng.uniform(0, 8, 80)
+    ref = np.column_stack([onset, onset + rng.uniform(0.1, 1, 80), rng.integers(40, 60, 80)])
+    est = ref[rng.permutation(80)[:60]] + rng.normal(0, [[0.03, 0.1, 0]], (60, 3))
+    est[::7, 2] += rng.choice([-12, 1], len(est[::7]))
+    est = est[(est[:, 0] >= 0) & (est[:, 1] > est[:, 0])]
+    split = lambda rows: (rows[:, :2], 440 * 2 ** ((rows[:, 2] - 69) / 12))
+    want = mir_eval.transcription.evaluate(*split(ref), *split(est))
+    assert want["F-measure"] < want["F-measure_no_offset"] < want["Onset_F-measure"]
+    assert onset_f1(est, ref) == pytest.approx(want["F-measure_no_offset"])
+
+
+def test_onset_f1_without_notes():
+    none, some = np.zeros((0, 3)), np.array([C, E])
+    assert onset_f1(none, some) == 0 and onset_f1(some, none) == 0
+    assert np.isnan(onset_f1(none, none))
+    of_tensors = onset_f1(torch.zeros(0, 3), torch.zeros(0, 4))
+    assert isinstance(of_tensors, torch.Tensor) and of_tensors.isnan()
+
+
+def test_onset_f1_of_a_corpus_item_and_its_roll():
+    """Notes with a velocity, as items have them, against those of the roll, whose frames round onsets by 16 ms."""
+    rng = np.random.default_rng(0)
+    onset = np.arange(12) * 0.3 + rng.uniform(0, 0.1, 12)
+    played = np.column_stack([onset, onset + 0.15, rng.integers(40, 80, 12), np.full(12, 90)])
+    est = notes(piano_roll(played, 129, 32), 32)
+    assert onset_f1(est, torch.from_numpy(played).float()) == 1
+    assert onset_f1(torch.from_numpy(est), played, tolerance=0.001).item() < 1
+
+
+@pytest.mark.parametrize("bad", [
+    np.zeros(3), np.zeros((2, 2)), np.array([[1.0, 1.0, 60]]), np.array([[1.0, 0.5, 60]]), np.array([[-0.1, 0.5, 60]]),
+    np.array([[np.nan, 0.5, 60]]), np.array([[0.1, 0.5, np.nan]]), np.array([[0.1, np.inf, 60]])])
+def test_what_are_no_notes_is_refused(bad):
+    for pair in ((bad, np.array([C])), (np.array([C]), bad)):
+        with pytest.raises(WeaklibError, match="Notes"):
+            onset_f1(*pair)

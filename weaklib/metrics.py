@@ -1,4 +1,4 @@
-"""Separation metrics, all in dB, higher is better.
+"""Metrics of separation, in dB, and of transcription, ratios in [0, 1].
 
 Conventions
 -----------
@@ -6,7 +6,7 @@ Arguments are ``(est, ref)`` or ``(est, ref, mix)``: est ``(..., n_src, time)``,
 ``(..., time)``; leading axes are examples. Torch tensors and arrays are accepted; all is computed in float64 and
 returned as the kind that `est` is. A source is *zero* if its RMS is at most 1e-8. What has no value (say, a mean over
 no sources) is NaN, to be left out by the caller's average and reported. NaN or infinite samples, and shapes that do
-not fit, raise a WeaklibError.
+not fit, raise a WeaklibError. Higher is better, but for the false discovery rate.
 
 Contents
 --------
@@ -21,7 +21,9 @@ momi
 bss_eval
     SDR, SIR and SAR of BSS Eval version 3.
 note_accuracy, frame_f1, false_discovery_rate
-    Of transcriptions, as rolls: counted over pitches and frames, ratios in [0, 1].
+    Of transcriptions, as rolls: counted over pitches and frames.
+onset_f1
+    Of transcriptions, as notes.
 
 References
 ----------
@@ -461,6 +463,55 @@ def false_discovery_rate(est, ref):
     """
     hit, extra, _ = _counts(est, ref)
     return _like(extra / (hit + extra), est)
+
+
+def onset_f1(est, ref, *, tolerance: float = 0.05):
+    """Return the F1 of notes by onset and pitch, `mir_eval.transcription`'s F-measure with ``offset_ratio=None``.
+
+    A note is right if one of the reference has its pitch, to a quarter tone, and begins at most `tolerance` before or
+    after it; each counts for one note at most, by the largest matching there is. Unlike the frame-level metrics, this
+    asks whether a note was struck at the right time and not twice, and nothing of how long it lasts.
+
+    Parameters
+    ----------
+    est, ref : Tensor or array, shape=(n, 3)
+        Onset (s), offset (s) and MIDI pitch of each note, in any order, as `weaklib.inference.notes` gives them;
+        further columns (the velocity, in a corpus' items) are left aside.
+    tolerance : float, s
+
+    Returns
+    -------
+    float64 of the kind of `est`
+        0 where only one of both has notes, NaN where neither does (mir_eval: 0).
+
+    Raises
+    ------
+    WeaklibError
+        If est or ref has another shape, or a note begins before 0 s, does not end after its onset or is not finite.
+
+    References
+    ----------
+    C. Raffel et al., "mir_eval: a transparent implementation of common MIR metrics", ISMIR 2014; MIREX, note tracking.
+    """
+    est_, ref_ = _notes(est), _notes(ref)
+    if len(est_) and len(ref_):
+        from mir_eval import transcription, util
+        both = [x for notes in (ref_, est_) for x in (notes[:, :2], util.midi_to_hz(notes[:, 2]))]
+        f1 = transcription.precision_recall_f1_overlap(*both, onset_tolerance=tolerance, offset_ratio=None)[2]
+    else:
+        f1 = 0 if len(est_) or len(ref_) else np.nan
+    return _like(torch.tensor(f1, dtype=torch.float64), est)
+
+
+def _notes(x):
+    """Notes as a float64 array (n, 3), or a WeaklibError."""
+    found = _double(x)[0].cpu().numpy()
+    if found.ndim != 2 or found.shape[1] < 3:
+        raise WeaklibError(f"Notes of shape {found.shape} must be (n, 3): onset, offset and pitch.")
+    found = found[:, :3]
+    if not (np.isfinite(found).all() and (found[:, 0] >= 0).all() and (found[:, 1] > found[:, 0]).all()):
+        raise WeaklibError("Notes must begin at 0 s or later, end after their onset, and hold no NaN or infinity.")
+    return found
 
 
 def _counts(est, ref):
