@@ -224,6 +224,21 @@ def test_the_bass_is_written_where_it_sounds(train):
     assert torch.equal(as_written["mix"], item["mix"])
 
 
+def test_uncorrected_corpora_leave_the_bass_as_written(train, monkeypatch):
+    """The same sound, from the same store, but scores as with ``bass_octave=False``, and a name of their own."""
+    monkeypatch.setattr(slakh, "_build", None)
+    uncorrected = load("slakh_uncorrected", "train", "paper")
+    as_written = load("slakh", "train", "paper", bass_octave=False)
+    song = song_of(train, "Track00001")
+    a, b, corrected = (dataset.clip(song, 0) for dataset in (uncorrected, as_written, train))
+    assert torch.equal(a["roll"], b["roll"]) and torch.equal(a["mix"], b["mix"])
+    assert not torch.equal(a["roll"], corrected["roll"])
+    assert uncorrected.songs == train.songs and uncorrected.missing == train.missing
+    assert uncorrected.identity == train.identity | {"name": "slakh_uncorrected", "bass_octave": False}
+    asked = load("slakh_uncorrected", "train", "paper", bass_octave=True)  # what is asked for goes before the name
+    assert torch.equal(asked.clip(song, 0)["roll"], corrected["roll"]) and asked.identity["bass_octave"]
+
+
 def test_the_slap_bass_is_left_where_it_is(train):
     item = train.clip(song_of(train, "Track01506"), 0)
     assert pitches(item["sources"][2].numpy(), 0.5, 2.0) == pytest.approx([47], abs=0.1)
@@ -340,7 +355,8 @@ def test_identity_needs_no_data(train, monkeypatch):
 
 def test_a_missing_download_is_one_sentence(tmp_path, monkeypatch):
     for name, record in (("slakh", "slakh2100_flac_redux.tar.gz (about 105 GB) from record 4599666"),
-                         ("babyslakh", "babyslakh_16k.tar.gz from record 4603870")):
+                         ("babyslakh", "babyslakh_16k.tar.gz from record 4603870"),
+                         ("babyslakh_uncorrected", "babyslakh_16k.tar.gz from record 4603870")):
         tail = f"download {record} of zenodo.org, unpack it into a folder, and set WEAKLIB_DATA to that folder."
         monkeypatch.delenv("WEAKLIB_DATA", raising=False)
         with pytest.raises(WeaklibError) as e:
@@ -350,7 +366,7 @@ def test_a_missing_download_is_one_sentence(tmp_path, monkeypatch):
             monkeypatch.setenv("WEAKLIB_DATA", str(path))
             with pytest.raises(WeaklibError) as e:
                 load(name, "test", "paper")
-            assert str(e.value) == f"{path} has no folder {slakh.DOWNLOADS[name][0]}: {tail}"
+            assert str(e.value) == f"{path} has no folder {record.split('.')[0]}: {tail}"
     (tmp_path / REDUX).mkdir()
     monkeypatch.setenv("WEAKLIB_DATA", str(tmp_path))
     with pytest.raises(WeaklibError, match=f"{REDUX} has no track of the test split; unpack"):
@@ -389,6 +405,7 @@ def test_babyslakh_is_read_whatever_its_flags_say(tmp_path, monkeypatch):
     item = splits[2][1]
     assert np.array_equal(item["sources"][0].numpy() * 32768, stored[64000:128000])  # nothing to resample: bit by bit
     assert item["roll"][0].any() and splits[2].name == "babyslakh"
+    assert [len(load("babyslakh_uncorrected", split, "laptop").songs) for split in SPLITS] == [14, 3, 3]
 
 
 # What is shipped
@@ -400,7 +417,7 @@ def test_the_band_points_to_slakh():
 
 def test_the_datasheet_names_licence_paper_and_records():
     text = datasheet("babyslakh")
-    assert text == datasheet("slakh")
+    assert text == datasheet("slakh") == datasheet("slakh_uncorrected")
     assert all(word in text for word in ("CC BY 4.0", "WASPAA 2019", "4599666", "4603870", "split2", "min_sources"))
 
 

@@ -57,6 +57,16 @@ def test_a_config_holds_all_it_depends_on():
     assert renamed.key() == cfg.key()
 
 
+def test_the_octave_of_the_bass_is_part_of_the_key():
+    """Slakh's scores as they are written make other runs, in every step, than those that are corrected."""
+    names = "band", "babyslakh", "babyslakh_uncorrected"
+    cfgs = [paper.config("finetune_c_h", "laptop", corpus=corpus) for corpus in names]
+    assert len({cfg.id for cfg in cfgs}) == 3 and cfgs[0].id == paper.config("finetune_c_h", "laptop").id
+    for cfg, corpus in zip(cfgs, names):
+        assert cfg.corpus == cfg.start.corpus == cfg.start.critic.corpus == corpus
+        assert [identity["name"] for identity in cfg.key()["corpora"]] == [corpus]
+
+
 def test_published_weights():
     cfg = paper.config("finetune_c_h_aml_atl", "paper")
     assert cfg.loss == paper.Loss(multipitch=0.03, activity=0.1, score=1.0, c_mix=1.0, h_mix=0.1, aml=0.2, atl=0.05,

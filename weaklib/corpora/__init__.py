@@ -21,7 +21,7 @@ MODULES = {
     "talkers": "talkers", "talkers_reverb": "talkers",
     "sounds": "sounds", "sounds_reverb": "sounds",
     "band": "band",
-    "slakh": "slakh", "babyslakh": "slakh",
+    "slakh": "slakh", "babyslakh": "slakh", "slakh_uncorrected": "slakh", "babyslakh_uncorrected": "slakh",
 }
 #: Module -> version, raised by hand when the sound changes: part of the key of every run.
 VERSIONS = {"talkers": 1, "sounds": 1, "band": 1, "slakh": 1, "folder": 1}

@@ -3,7 +3,9 @@
 `slakh` is Slakh2100-split2 as hung2021 uses it, `babyslakh` its first 20 tracks. They are read from a download below
 ``WEAKLIB_DATA``, made mono at 16 kHz, and stored for a split as ``TrackNNNNN.npy`` int16 (class that plays, time),
 ``notes.npy`` float64 (note, 8) of song, source, onset, offset, pitch, velocity, offset under the pedal, semitones by
-which it sounds below its pitch, and ``index.json``. The options about scores choose among what is stored.
+which it sounds below its pitch, and ``index.json``. The options about scores choose among what is stored. Both are
+there as `slakh_uncorrected` and `babyslakh_uncorrected`, too, which leave the bass as its score has it unless told
+otherwise: the config of a run names its corpus, and nothing else about it.
 
 Contents
 --------
@@ -31,6 +33,7 @@ from weaklib.corpora.fluid import pretty_midi
 from weaklib.files import WeaklibError
 from weaklib.progress import track as progress
 
+UNCORRECTED = "_uncorrected"  # what the name of a corpus ends in if its bass is left as written
 #: Corpus -> its folder as unpacked, how that may begin, and the archive.
 DOWNLOADS = {
     "slakh": ("slakh2100_flac_redux", "slakh2100",
@@ -52,12 +55,12 @@ TRACK_BYTES = 145 * 3600 // 2100 * SR * 2 * 2  # roughly, in the store: a track 
 
 
 def corpus(name: str, split: str, preset: str, duration: float = 4.0, hop_length: int = 500, min_sources: int = 1,
-           bass_octave: bool = True, pedal: bool = False) -> Slakh:
+           bass_octave: bool | None = None, pedal: bool = False) -> Slakh:
     """Load a split of `slakh` or `babyslakh`, reading the download on first use.
 
     Parameters
     ----------
-    name : {"slakh", "babyslakh"}
+    name : {"slakh", "babyslakh", "slakh_uncorrected", "babyslakh_uncorrected"}
     split : str
         See `weaklib.corpora.load`.
     preset : str
@@ -68,8 +71,9 @@ def corpus(name: str, split: str, preset: str, duration: float = 4.0, hop_length
         Of the rolls; hung2021 has 500, which is 32 frames per second.
     min_sources : {1, 2, 3}
         How many of the three classes a track must have.
-    bass_octave : bool
-        Whether to write the bass where it sounds, 12 semitones below its score.
+    bass_octave : bool, optional
+        Whether to write the bass where it sounds, 12 semitones below its score; by default it is, but for the corpora
+        whose names end in ``_uncorrected``.
     pedal : bool
         Whether notes go on while the sustain pedal is down.
 
@@ -81,6 +85,8 @@ def corpus(name: str, split: str, preset: str, duration: float = 4.0, hop_length
     if round(duration * SR) < 1 or hop_length < 1 or min_sources not in (1, 2, 3):
         raise WeaklibError(f"duration={duration}, hop_length={hop_length} and min_sources={min_sources} make no clips; "
                            "choose more than 0 s, at least 1 sample, and 1 to 3 sources.")
+    if bass_octave is None:
+        bass_octave = not name.endswith(UNCORRECTED)
     return Slakh(name, split, preset, duration, hop_length, min_sources, bool(bass_octave), bool(pedal))
 
 
@@ -103,6 +109,7 @@ class Slakh(Scored):
     def __init__(self, name, split, preset, duration, hop_length, min_sources, bass_octave, pedal):
         super().__init__(name, split, preset, duration, hop_length)
         self.options = {"min_sources": min_sources, "bass_octave": bass_octave, "pedal": pedal}
+        name = name.removesuffix(UNCORRECTED)  # from here on that of the download: both share what is stored
         root = _root(name)
         wanted = [number for number in range(1, N_TRACKS[name] + 1) if split_of(name, number) == split]
         found = _tracks(root)

@@ -548,7 +548,8 @@ def config(row: str, preset: str, seed: int = 0, corpus: str | None = None) -> C
     preset : str
     seed : int
     corpus : str, optional
-        In place of the preset's: with ``babyslakh``, any preset trains on real recordings.
+        In place of the preset's: with ``babyslakh``, any preset trains on Slakh's own sound; with
+        ``babyslakh_uncorrected``, on scores whose bass is an octave above its sound, as Slakh writes it.
 
     Raises
     ------
