@@ -210,7 +210,7 @@ def test_stems_are_loaded_for_the_supervised_row_only(splits):
 # Losses and who learns from them
 
 def small_batch(n=3, frames=4):
-    """Noise, with an active clip and a frame in which nobody plays."""
+    """Noise, louder from clip to clip; the guitar rests in the first, and in one frame nobody plays."""
     generator = torch.Generator().manual_seed(5)
     roll = (torch.rand(n, 3, 88, frames, generator=generator) < 0.03).float()
     roll[0, 1], roll[:, :, :, 1] = 0, 0
@@ -366,11 +366,12 @@ def test_separation_teaches_the_separator_only(batch):
 def test_remixes_take_every_instrument_from_another_clip(n):
     est = (torch.arange(n * 1.0)[:, None] + 10 ** torch.arange(1.0, 4)[None])[..., None, None].expand(n, 3, 2, 2)
     roll = est[:, :, :1].clone()
-    X, y = paper.remix(est, roll)
-    clip = y[..., 0, 0] - 10 ** torch.arange(1.0, 4)
-    assert all(len(set(row.tolist())) == 3 for row in clip)  # three clips in each remix
-    assert all(sorted(column.tolist()) == list(range(n)) for column in clip.T)
-    torch.testing.assert_close(X[:, 0, 0], y.sum((1, 2, 3)) / 2)
+    for _ in range(5):
+        X, y = paper.remix(est, roll)
+        clip = y[..., 0, 0] - 10 ** torch.arange(1.0, 4)
+        assert all(len(set(row.tolist())) == 3 for row in clip)  # three clips in each remix
+        assert all(sorted(column.tolist()) == list(range(n)) for column in clip.T)
+        torch.testing.assert_close(X[:, 0, 0], y.sum((1, 2, 3)) / 2)
 
 
 def test_small_batches_are_remixed_as_it_comes():
@@ -543,7 +544,7 @@ def test_step_3_goes_on_from_steps_1_and_2_and_is_judged_without_adversarial_ter
     assert pair.separator is caught["isolated_c_h"] and pair.transcriptor is caught["mixture_pretrain"]
     plain = paper.joint(pair, batch, replace(cfg, loss=replace(cfg.loss, aml=0.0, atl=0.0))).item()
     assert caught["validate"].keywords["loss"](pair, batch).item() == pytest.approx(plain, rel=1e-5)
-    assert caught["loss"](pair, batch).item() != pytest.approx(plain, rel=0.01)
+    assert caught["loss"](pair, batch).item() != pytest.approx(plain, rel=1e-3)
 
 
 def test_the_objective_is_minus_the_mean_loss():
