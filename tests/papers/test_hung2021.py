@@ -390,13 +390,6 @@ def test_small_batches_are_remixed_as_it_comes():
     assert found == {(111, 222), (112, 221), (121, 212), (122, 211)}
 
 
-def test_small_batches_are_remixed_as_it_comes():
-    """Two clips cannot give three: what is drawn first is taken, and over many draws the instruments part."""
-    est = torch.tensor([[1.0, 10, 100], [2, 20, 200]])[..., None, None]
-    found = {tuple(sorted(paper.remix(est, est)[0].flatten().tolist())) for _ in range(50)}
-    assert found == {(111, 222), (112, 221), (121, 212), (122, 211)}
-
-
 def test_a_classifier_judges_activity(batch):
     cfg = paper.config("baseline_pishdadian", "smoke")
     judge = paper.build(cfg.critic)
