@@ -298,9 +298,9 @@ def notes(roll, frame_rate: float, lowest: int = 21) -> np.ndarray:
         Onset (s), offset (s) and MIDI pitch of every run of at least `MIN_FRAMES` frames, by onset. Two notes without
         a frame between them are one.
     """
-    edges = np.diff(np.pad(np.asarray(roll, dtype=np.int8), ((0, 0), (1, 1))), axis=-1)
-    (pitch, start), (_, stop) = np.nonzero(edges > 0), np.nonzero(edges < 0)  # in the same order: by pitch, then time
-    found = np.column_stack([start / frame_rate, stop / frame_rate, pitch + lowest])[stop - start >= MIN_FRAMES]
+    from weaklib.corpora.band import stretches
+    row, start, stop = stretches(roll)
+    found = np.column_stack([start / frame_rate, stop / frame_rate, row + lowest])[stop - start >= MIN_FRAMES]
     return found[np.argsort(found[:, 0], kind="stable")]
 
 

@@ -263,6 +263,7 @@ def compare_rolls(est, ref, *, frame_rate: float = 32.0, lowest: int = 21):
     from matplotlib.patches import Patch
 
     from weaklib import metrics
+    from weaklib.corpora.band import stretches
     est, ref = _rolls(est, ref, frame_rate, lowest)
     f1 = float(metrics.frame_f1(est, ref))
     kinds = {"hit": est & ref, "missed": ref & ~est, "extra": est & ~ref}
@@ -274,7 +275,7 @@ def compare_rolls(est, ref, *, frame_rate: float = 32.0, lowest: int = 21):
     handles = []
     for kind, cells in kinds.items():
         half, face, edge = styles[kind]
-        row, start, stop = _runs(cells)
+        row, start, stop = stretches(cells)
         left, right = (start - 0.5) / frame_rate, (stop - 0.5) / frame_rate  # frames are centred on their time
         bottom, top = row + lowest - half, row + lowest + half
         corners = np.stack([[left, left, right, right], [bottom, top, top, bottom]]).transpose(2, 1, 0)
@@ -321,13 +322,6 @@ def _notes(x) -> np.ndarray:
         raise WeaklibError("These notes are not on the keys of a piano; give rows of onset (s), offset (s) and MIDI "
                            f"pitch from {LOWEST} to {LOWEST + PITCHES - 1}.")
     return x
-
-
-def _runs(cells) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row, first frame and frame after the last of every run of True in an array (row, frame)."""
-    edges = np.diff(np.pad(cells.astype(np.int8), ((0, 0), (1, 1))), axis=-1)
-    (row, start), (_, stop) = np.nonzero(edges > 0), np.nonzero(edges < 0)
-    return row, start, stop
 
 
 def _share(part: int, other: int) -> float:

@@ -9,7 +9,6 @@ import http.server
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -406,23 +405,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """Debian's Chromium."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if executable is None:
-        pytest.skip("Chromium is missing: 'sudo apt-get install chromium'")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install playwright")
-    with api.sync_playwright() as p:
-        one = p.chromium.launch(executable_path=executable, args=[
-            "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"])
-        yield one
-        one.close()
-
-
 @pytest.fixture
-def load(browser, make):
+def load(chromium, make):
     """A function that opens a page with a widget behind it; errors of the page, and requests elsewhere, fail."""
+    browser = chromium()
     wrong, requests, kernels, pages = [], [], [], []
 
     def load(**options):
@@ -593,8 +579,8 @@ def test_lost_on_the_way(load, recording):
     assert kernel.one.error == "" and page.evaluate("model.pieces") > 11
 
 
-def test_a_file_that_changes_meanwhile(load, recording):
-    page, kernel = load()
+def held_back(page, kernel, recording) -> threading.Event:
+    """Choose a file, and wait until the kernel has its third piece, which it takes when the event is set."""
     reached, on = threading.Event(), threading.Event()
 
     def gate(content):
@@ -605,6 +591,12 @@ def test_a_file_that_changes_meanwhile(load, recording):
     kernel.gate = gate
     choose(page, recording)
     assert reached.wait(120)
+    return on
+
+
+def test_a_file_that_changes_meanwhile(load, recording):
+    page, kernel = load()
+    on = held_back(page, kernel, recording)
     recording.write_bytes(b"something else")
     on.set()
     assert status(page, "cannot read") == "The browser cannot read recording.wav any more; choose it again."
@@ -627,16 +619,7 @@ def test_a_busy_kernel_is_waited_for(load, recording):
 
 def test_a_page_that_is_loaded_anew(load, recording):
     page, kernel = load()
-    reached, on = threading.Event(), threading.Event()
-
-    def gate(content):
-        if content.get("offset") == 2 * MIB:
-            reached.set()
-            on.wait(120)
-
-    kernel.gate = gate
-    choose(page, recording)
-    assert reached.wait(120)
+    on = held_back(page, kernel, recording)
     page.reload()
     page.wait_for_selector("body[data-ready]")
     assert "broke off, because the page was loaded anew" in status(page, "broke off")

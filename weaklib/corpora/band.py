@@ -14,6 +14,8 @@ Band
     A split of `band`.
 piano_roll
     Notes as a roll.
+stretches
+    Where a roll's pitches begin and end to sound.
 """
 from __future__ import annotations
 
@@ -176,6 +178,13 @@ def piano_roll(notes, n_frames: int, frame_rate: float) -> np.ndarray:
     for row, a, b in zip(notes[:, 2].astype(int) - LOWEST, start, np.maximum(stop, start + 1)):
         roll[row, a:b] = 1
     return roll
+
+
+def stretches(roll) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, first frame and frame after the last of every stretch of a boolean roll (row, frame), by row, then frame."""
+    edges = np.diff(np.pad(np.asarray(roll, dtype=np.int8), ((0, 0), (1, 1))), axis=-1)
+    (row, start), (_, stop) = np.nonzero(edges > 0), np.nonzero(edges < 0)
+    return row, start, stop
 
 
 def _cut(notes, start, duration):

@@ -194,15 +194,14 @@ class Desk(Browser):
         What was made of the sound, the newest last.
     """
 
-    def __init__(self, *, preset: str = audition.PRESET, limit_mb: float = LIMIT_MB, device: str = "auto", folder="outputs"):
+    def __init__(self, *, preset: str = audition.PRESET, limit_mb: float = LIMIT_MB, device: str = "auto",
+                 folder="outputs"):
         super().__init__(preset=preset, limit_mb=limit_mb)
         self.device, self.folder, self.results = device, Path(folder), []
-        models = {(m["does"], m["method"]): [(SHIPPED, SHIPPED)] * m["comes"] + [
-            (record.id, record) for record in inference.trained(m["method"], m["does"])]
-            for m in inference.methods()}
         known = sorted(inference.methods(), key=lambda m: m["method"] != inference.DEFAULT)  # it comes first
-        self._methods = {key: m for m in known if models[key := (m["does"], m["method"])]}
-        self._models = models
+        self._models = {(m["does"], m["method"]): [(SHIPPED, SHIPPED)] * m["comes"] + [
+            (record.id, record) for record in inference.trained(m["method"], m["does"])] for m in known}
+        self._methods = {key: m for m in known if self._models[key := (m["does"], m["method"])]}
 
         self.does = ui.ToggleButtons(options=list(dict.fromkeys(does for does, _ in self._methods)),
                                      description="Task")
