@@ -28,12 +28,12 @@ import shutil
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import ClassVar
 
-from weaklib import __version__, files, weights
+from weaklib import __version__, files, keys, weights
 from weaklib.files import WeaklibError
 
 SCHEMA = 1
@@ -47,27 +47,26 @@ class Config:
     paper: ClassVar[str]
     revision: ClassVar[int]
 
-    label: str = ""              # a readable name; the one field that is not part of the key
+    label: str = keys.keyed("", unkeyed=True)  # a readable name; the one field that is not part of the key
     seed: int = 0
 
     def corpora(self) -> list[dict]:
         """Identities of the corpora that the run depends on."""
         raise NotImplementedError
 
+    def needs(self) -> list[Config]:
+        """Runs whose weights this one starts from; they are trained before it."""
+        return []
+
     def key(self) -> dict:
-        """All that the result depends on, as JSON values."""
-        return json.loads(json.dumps({"paper": self.paper, "revision": self.revision,
-                                      "config": _without_labels(asdict(self)), "corpora": self.corpora()}))
+        """All that the result depends on, as JSON values; see `weaklib.keys` for how it stays what it is."""
+        return json.loads(json.dumps({"paper": self.paper, "revision": self.revision, "config": keys.encode(self),
+                                      "corpora": self.corpora()}))
 
     @property
     def id(self) -> str:
         """``<label>-s<seed>-<hash>``; the hash alone decides."""
         return f"{self.label}-s{self.seed}-{_digest(self.key())[:10]}"
-
-
-def _without_labels(fields: dict) -> dict:
-    """Drop the labels of a config and of the configs that it starts from."""
-    return {name: _without_labels(x) if isinstance(x, dict) else x for name, x in fields.items() if name != "label"}
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,9 @@ class Config(runs.Config):
     def corpora(self):
         return [corpora.identity(self.corpus, self.sizes)]
 
+    def needs(self):
+        return [cfg for cfg in (self.critic, self.start) if cfg]
+
 
 # Networks
 
