@@ -176,45 +176,48 @@ class Bound:
     high: float = math.inf
 
     @property
-    def words(self) -> str:
+    def ends(self) -> str:
+        """``≥ −1 dB and ≤ 1 dB``."""
         unit = self.quantity.unit and f" {self.quantity.unit}"
-        ends = [f"{sign} {_shortest(end)}{unit}" for sign, end in (("≥", self.low), ("≤", self.high))
-                if math.isfinite(end)]
-        return f"{self.name} {' and '.join(ends)}"
+        return " and ".join(f"{sign} {f'{end:.4g}'.replace('-', '−')}{unit}"
+                            for sign, end in (("≥", self.low), ("≤", self.high)) if math.isfinite(end))
+
+    @property
+    def words(self) -> str:
+        return f"{self.name} {self.ends}"
 
 
 @dataclass(frozen=True)
 class Some:
-    """At least `n` of several bounds."""
+    """At least `n` of several bounds; `name` says what they are all about."""
 
+    name: str
     n: int
     bounds: tuple[Bound, ...]
 
     @property
     def words(self) -> str:
-        of = "" if self.n == len(self.bounds) else f" ({self.n} of {len(self.bounds)})"
-        shared = {(b.low, b.high) for b in self.bounds}
-        if len(shared) > 1:
-            return f"{'; '.join(b.words for b in self.bounds)}{of}"
-        names = ", ".join(b.name for b in self.bounds[:-1])
-        return f"{names}{', ' if names else ''}{self.bounds[-1].words}{of}"
+        ends = {bound.ends for bound in self.bounds}
+        of = "" if self.n == len(self.bounds) else f", {self.n} of {len(self.bounds)}"
+        parts = ", ".join(b.name if len(ends) == 1 else b.words for b in self.bounds)
+        return f"{self.name}: {parts}{f' {ends.pop()}' if len(ends) == 1 else ''}{of}"
 
 
-def order(names: tuple[str, ...], quantities: tuple, margin: float = 0.0) -> Some:
-    """Each of several quantities exceeds the next by `margin`: several rows in order, or a monotone sweep."""
-    pairs = zip(zip(names, quantities), zip(names[1:], quantities[1:]))
-    return every(Bound(f"{a} − {b}", Gap(x, y), low=margin) for (a, x), (b, y) in pairs)
+def every(name: str, bounds: Iterable[Bound]) -> Some:
+    """All of several bounds, as one test."""
+    bounds = tuple(bounds)
+    return Some(name, len(bounds), bounds)
+
+
+def order(name: str, quantities: dict, margin: float = 0.0) -> Some:
+    """Each of several quantities, by name, exceeds the next by `margin`: rows in order, or a monotone sweep."""
+    items = list(quantities.items())
+    return every(name, (Bound(f"{a} − {b}", Gap(x, y), low=margin) for (a, x), (b, y) in zip(items, items[1:])))
 
 
 def largest(name: str, quantity, among: dict, margin: float = 0.0) -> Some:
-    """A quantity exceeds each of the others, name -> quantity, by `margin`."""
-    return every(Bound(f"{name} − {other}", Gap(quantity, x), low=margin) for other, x in among.items())
-
-
-def every(bounds: Iterable[Bound]) -> Some:
-    """All of several bounds, as one test."""
-    bounds = tuple(bounds)
-    return Some(len(bounds), bounds)
+    """A quantity exceeds each of the others, by name, by `margin`."""
+    return every(f"{name} minus that of", (Bound(other, Gap(quantity, x), low=margin) for other, x in among.items()))
 
 
 @dataclass(frozen=True)
@@ -243,9 +246,9 @@ class Result:
 def judge(claim: Claim, values: Values, known: Values | None = None, *, exact: bool = False) -> Result:
     """Test a claim.
 
-    All tests pass: it holds. All fail: it does not hold here. Some do and some fail: mixed. Some were not run: not all
-    run. Some are left open by the spread over seeds: inconclusive. A row that is compared has learned nothing: not
-    testable here.
+    All tests pass: it holds. Some fail: it does not hold here, or mixed if others pass. Some were not run: not all run.
+    Some are left open by the spread over seeds: inconclusive. A row that is compared has learned nothing: not testable
+    here.
 
     Parameters
     ----------
@@ -260,7 +263,7 @@ def judge(claim: Claim, values: Values, known: Values | None = None, *, exact: b
     cells = [cell for bound in bounds if bound.quantity.per_seed(values) for cell in bound.quantity.cells(values)]
     if not cells:
         return Result(UNTESTED, "–")
-    numbers = "; ".join(filter(None, (_told(bound, values, exact) for bound in bounds)))
+    numbers = "; ".join(filter(None, (_told(test, values, exact) for test in claim.tests)))
     runs = {run for cell in cells for run in values.runs[values.find(cell)]}
     lost = dict.fromkeys(values.unlearned[cell.row] for cell in cells if cell.row in values.unlearned)
     if lost:
@@ -270,11 +273,11 @@ def judge(claim: Claim, values: Values, known: Values | None = None, *, exact: b
 
 def _verdict(passed: list[str]) -> str:
     found = set(passed)
-    if found == {UNTESTED}:
-        return UNTESTED
-    if {HOLDS, FAILS} <= found:
-        return MIXED
-    return next(verdict for verdict in (UNTESTED, OPEN, FAILS, HOLDS) if verdict in found).replace(UNTESTED, PARTIAL)
+    if UNTESTED in found:
+        return UNTESTED if found == {UNTESTED} else MIXED if {HOLDS, FAILS} <= found else PARTIAL
+    if FAILS in found:
+        return MIXED if HOLDS in found else FAILS
+    return OPEN if OPEN in found else HOLDS
 
 
 def _bounds(test) -> tuple[Bound, ...]:
@@ -322,20 +325,24 @@ def margin(quantity, values: Values, known: Values | None = None) -> float:
     return float(stdtrit(len(spread) - 1, CONFIDENCE)) * stdev(spread.values()) / math.sqrt(len(found))
 
 
-def _told(bound: Bound, values, exact) -> str:
+def _told(test: Bound | Some, values, exact) -> str:
     """``c-mix − classifier: +0.5 ± 0.1 dB``, with one more digit where the bound is near; nothing if not run."""
-    found = [*bound.quantity.per_seed(values).values()]
+    if isinstance(test, Some):
+        parts = ", ".join(filter(None, (_told(bound, values, exact).replace(": ", " ") for bound in test.bounds)))
+        return parts and f"{test.name}: {parts}"
+    found = [*test.quantity.per_seed(values).values()]
     if not found:
         return ""
-    digits, center = bound.quantity.digits, mean(found)
-    digits += not exact and min(abs(center - end) for end in (bound.low, bound.high)) < 2 * 10 ** -digits
-    sign = "+" if isinstance(bound.quantity, Gap) else ""
+    digits, center = test.quantity.digits, mean(found)
+    digits += not exact and min(abs(center - end) for end in (test.low, test.high)) < 2 * 10 ** -digits
+    sign = "+" if isinstance(test.quantity, Gap) else ""
     spread = f" ± {stdev(found):.{digits}f}" if len(found) > 1 else ""
-    return f"{bound.name}: {tables.number(center, digits, sign)}{spread} {bound.quantity.unit}".rstrip()
+    return f"{test.name}: {tables.number(center, digits, sign)}{spread} {test.quantity.unit}".rstrip()
 
 
-def _shortest(x: float) -> str:
-    return f"{x:.4g}".replace("-", "−")
+def told(quantity, values: Values) -> str:
+    """``81 ± 2 %``; nothing if it was not run."""
+    return _told(Bound("", quantity), values, False).removeprefix(": ")
 
 
 # All claims of a paper
@@ -370,7 +377,8 @@ def markdown(entries: list[dict]) -> str:
         by_claim.setdefault(e["claim_id"], {})[e["preset"]] = e
     words = texts(entries[0]["paper"])
     tested = {c: found for c, found in by_claim.items() if any(e["verdict"] != UNTESTED for e in found.values())}
-    body = [[c, words[c]["claim"], (any_ := next(iter(found.values())))["paper_value"], any_["tolerance"],
+    body = [[c, words[c]["claim"], *(next(iter(found.values()))[name].replace("; ", "<br>")
+                                     for name in ("paper_value", "tolerance")),
              *(_outcome(found.get(preset)) for preset in presets)] for c, found in tested.items()]
     rest = [f"{c} ({words[c]['claim'].rstrip('.')})" for c in by_claim if c not in tested]
     parts = [tables.grid(["Claim", "In words", "Paper", "Test", *presets], body)] if body else []

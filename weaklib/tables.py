@@ -138,20 +138,23 @@ def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> s
     theirs = printed(paper, table.name)
     rows = list(next(iter(columns.values())))
     usual = max((len(found) for records in columns.values() for found in records.values()), default=0)
-    head, body = [""], [[row.title + (" †" if row.ours else "")] for row in rows]
-    for metric in (m for m in table.metrics if m.shown):
+    metrics = [metric for metric in table.metrics if metric.shown]
+    head = [metrics[0].heading if len(metrics) == 1 else ""]
+    body = [[row.title + (" †" if row.ours else "")] for row in rows]
+    for metric in metrics:
         for split, words in table.splits.items():
-            name = ", ".join(filter(None, [metric.heading, words]))
+            name = ", ".join(filter(None, [metric.heading if len(metrics) > 1 else "", words])) or "all"
             told = [theirs.get((row.key, metric.key, split)) for row in rows]
             _column(head, body, f"{name}: paper", rows, told, [t and float(t) for t in told], metric)
             for heading, records in columns.items():
                 score = [table.score(row, metric, split) for row in rows]
                 seeds = [[r.mean(s) for r in records[row] if s in r.scores] for row, s in zip(rows, score)]
-                cells = [_cell(x, metric, usual, bool(records[row])) for row, x in zip(rows, seeds)]
+                cells = [_cell(x, metric, usual if row.random else len(x), bool(records[row]))
+                         for row, x in zip(rows, seeds)]
                 _column(head, body, heading if any(told) else f"{name}: {heading}", rows, cells,
                         [mean(x) if x else None for x in seeds], metric)
     notes = [table.caption, _spread(usual), "† A row of ours." if any(row.ours for row in rows) else "",
-             "Bold: the best of the weakly supervised rows." if any(row.role == "weak" for row in rows) else ""]
+             "Bold: the best of the weakly supervised rows." if any("**" in cell for line in body for cell in line) else ""]
     return f"{grid(head, body)}\n\n{' '.join(filter(None, notes))}\n"
 
 

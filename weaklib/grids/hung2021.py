@@ -124,8 +124,8 @@ def _rate(row: str) -> Cell:
     return Cell(row, WRONG, "all")
 
 
-def _bounds(name: str, gaps: dict, **ends) -> tuple[Bound, ...]:
-    return tuple(Bound(f"{name} {i}", gap, **ends) for i, gap in gaps.items())
+def _bounds(gaps: dict, **ends) -> tuple[Bound, ...]:
+    return tuple(Bound(name, gap, **ends) for name, gap in gaps.items())
 
 
 MIXTURE, SUPERVISED, CMIX, C_H, JOINT = map(_sdr, (
@@ -143,17 +143,17 @@ CLAIMS = {
     "h05": Claim((Bound("AML + ATL − neither", Gap(_sdr("finetune_c_h_aml_atl"), JOINT), low=0.1),)),
     "h06": Claim((Bound("best weak − supervised", Gap(BEST, SUPERVISED), high=-0.5),)),
     "h07": Claim((Bound("share of the gap", Ratio(Gap(BEST, MIXTURE), Gap(SUPERVISED, MIXTURE)), low=50),)),
-    "h08": Claim(tuple(Some(2, _bounds(f"fine-tuned − before, {on}:", _gains(
-        f"{short}_finetune", f"{short}_pretrain", _accuracy), high=0.0))
-        for short, on in (("mixture", "mixtures"), ("iso", "isolated")))),
+    "h08": Claim(tuple(Some(f"step 3 − step 1, {on}", 2, _bounds(_gains(f"{short}_finetune", f"{short}_pretrain", _accuracy),
+                                                                 high=0.0))
+                       for short, on in (("mixture", "mixtures"), ("iso", "isolated tracks")))),
     "h09": Claim(tuple(test for kind in ("aml", "atl")
                        for gains in [_gains(f"mixture_finetune_{kind}", "mixture_pretrain", _accuracy)]
-                       for test in (every(_bounds(f"{kind.upper()} − step 1:", gains, low=0.0)),
+                       for test in (every(f"{kind.upper()} − step 1", _bounds(gains, low=0.0)),
                                     largest(f"{kind.upper()}: guitar's gain", gains["guitar"],
                                             {i: gains[i] for i in ("piano", "bass")})))),
     "h10": Claim(tuple(Bound(f"rate with {kind.upper()} / without", Ratio(_rate(f"fpr_finetune_{kind}"), _rate(
         "fpr_finetune")), high=66.7) for kind in ("aml", "atl"))),
-    "h11": Claim(tuple(every(_bounds(f"isolated − mixtures, {title.lower()}:", _gains(
+    "h11": Claim(tuple(every(f"isolated − mixtures, {title[0].lower()}{title[1:]}", _bounds(_gains(
         f"iso_{step}", f"mixture_{step}", _accuracy), low=0.0)) for step, (title, _) in STEPS.items())),
     "h12": Claim((Bound("by frame − by clip", Gap(_sdr("isolated_frame_mix"), CMIX), -0.5, 0.5),)),
 }

@@ -68,7 +68,7 @@ LOSS = {d: Gap(PIT_2[d], MIXIT_2[d]) for d in CORPORA}  # what learning without 
 CLAIMS = {
     "x01": Claim(tuple(Bound(f"MixIT − PIT, {WORDS[d]}", Gap(MIXIT[d], PIT[d]), -1.0, 1.0) for d in CORPORA)),
     "x02": Claim((Bound("PIT − MixIT, dry", LOSS["dry"], 0.0, 3.5),
-                  Bound("PIT − MixIT, in rooms less than dry", Gap(LOSS["dry"], LOSS["reverb"]), low=0.0))),
+                  Bound("this gap, dry − in rooms", Gap(LOSS["dry"], LOSS["reverb"]), low=0.0))),
     "x06": Claim(tuple(Bound(f"1 or 2 − always 2, {WORDS[d]}", Gap(MIXIT[d], MIXIT_2[d]), low=0.3) for d in CORPORA)),
 }
 
