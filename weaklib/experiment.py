@@ -215,8 +215,7 @@ class Sheet:
         sign = 1 if metric.better == "higher" else -1
 
         def reached(row):
-            score = self.table.score(row, metric, split)
-            values = [r.mean(score) for r in found[row] if score in r.scores]
+            values = self.table.seeds(row, metric, split, found[row])
             return sign * fmean(values) if values else None
 
         floors = {self.corpus(row): reached(row) for row in found if row.key == self.table.floor}

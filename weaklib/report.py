@@ -8,7 +8,9 @@ Contents
 committed, local
     All files that belong there, path -> text.
 fullest
-    The preset with the most committed records of a paper.
+    The dearest preset at which a paper has committed records.
+verdicts
+    The claims of a paper, as a notebook shows them.
 write, check
     Write them; or compare them with what is there.
 publish, ship
@@ -39,6 +41,14 @@ def ledger(key: str, names, where: str = "committed", seeds: int | None = None) 
         if any(e["runs"] for e in found):
             entries += found
     return entries
+
+
+def verdicts(key: str, preset: str, where: str, seeds: int | None = None, **given) -> str:
+    """Render the claims of a paper at a preset, beside them those of the fullest committed one."""
+    own = [{**e, "preset": f"{preset}, this machine" if where == "local" else preset}
+           for e in experiment.load(key).ledger(preset, where, seeds, **given)]
+    best = fullest(key)
+    return claims.markdown(own if best is None or (where, best) == ("committed", preset) else own + ledger(key, [best]))
 
 
 def _files(root: Path, where: str, names, seeds: int | None = None) -> dict[Path, str]:

@@ -92,7 +92,9 @@ TRANSCRIPTION = Table(
     "table2", "2", "Table 2: transcription", (ACCURACY,),
     tuple(_heard(f"{short}_{step}", title, of, on, headline=step in HEADLINE)
           for short, on in (("mixture", "mixture"), ("iso", "isolated")) for step, (title, of) in STEPS.items()),
-    splits={"bass": "bass", "guitar": "guitar", "piano": "piano"}, floor=0.0, caption=(
+    splits={"bass": "bass", "guitar": "guitar", "piano": "piano"},
+    floor=0.08,  # the best guess that does not listen, always the commonest pitches, reaches 0.07 on `band`
+    caption=(
         "Frame-level note accuracy on held-out songs, thresholds chosen on validation. Isolated tracks are scored on "
         "their own instrument."))
 
