@@ -168,10 +168,11 @@ def _summary() -> str:
         values = paper.values(paper.sheets(preset), "committed")
         printed = claims.Values.printed(key, [table.name for table in paper.grid.tables])
         verdicts = [e["verdict"] for e in paper.ledger(preset, "committed")]
-        tested = [v for v in verdicts if v not in (claims.UNTESTED, claims.PARTIAL)]
+        tested = [v for v in verdicts if v not in (claims.UNTESTED, claims.PARTIAL, claims.UNLEARNED)]
         body.append([paper.grid.title, paper.grid.weak_label, words, claims.told(quantity, printed) or "no number",
                      claims.told(quantity, values) or "not run",
-                     f"{tested.count(claims.HOLDS)} of {len(tested)} tested ({len(verdicts)} in all)", preset])
+                     f"{tested.count(claims.HOLDS)} of {len(tested)} tested, {tested.count(claims.OPEN)} inconclusive "
+                     f"({len(verdicts)} in all)", preset])
     return tables.grid(["Paper", "Weak label", "Headline", "paper", "here", "Claims that hold", "Preset"], body) + "\n"
 
 

@@ -48,7 +48,7 @@ class Grid:
     score : str
         What the curve of a training shows.
     headline : tuple
-        A sentence, and the quantity that completes it in the README.
+        For the README: a quantity, after what it is in words.
     others : tuple of Row
         Rows in no table, from which others start.
     """
