@@ -78,7 +78,7 @@ def shades(data: bytes) -> np.ndarray:
 def test_spectrograms_have_one_reference_and_show_time_and_frequency():
     n = np.arange(N)
     tone = np.sin(2 * np.pi * 2000 / SR * n) * (n >= N // 2)
-    loud, quiet = player.pack({"loud": tone, "quiet": 0.01 * tone}, SR)["tracks"]
+    loud, quiet = player.pack({"loud": tone, "quiet": 0.01 * tone}, SR, scale="linear")["tracks"]
     image, dim = (shades(t["pictures"]["spectrogram"]) for t in (loud, quiet))
     assert image.shape[0] <= player.ROWS and image.shape[1] <= player.COLUMNS
     row, column = np.unravel_index(image.argmax(), image.shape)
@@ -117,8 +117,10 @@ def test_tracks_that_cannot_be_played(use, tracks, sr, message):
     ({"notes": {"a": [[0, 1]]}}, "notes of 'a'"),
     ({"pictures": {"mask": {"a": np.zeros(8)}}}, "picture 'mask'"),
     ({"pictures": {"spectrogram": {"a": np.zeros((8, 8))}}}, "another name"),
-    ({"pitches": {"roll": (21, 108)}}, "'roll'"),
-    ({"pictures": {"roll": {"a": np.zeros((8, 8))}}, "pitches": {"roll": (108, 21)}}, "is no axis"),
+    ({"axes": {"roll": (21, 108)}}, "'roll'"),
+    ({"pictures": {"roll": {"a": np.zeros((8, 8))}}, "axes": {"roll": (108, 21)}}, "is no axis"),
+    ({"pictures": {"roll": {"a": np.zeros((8, 8))}}, "axes": {"roll": "mel"}}, "has not the"),
+    ({"group": "B"}, "Unknown group 'B'"),
 ])
 def test_options_that_do_not_fit_the_tracks(options, message):
     with pytest.raises(WeaklibError, match=message):
@@ -529,8 +531,8 @@ def test_two_players_do_not_play_together(load):
 def test_notes_and_pictures(load):
     notes = {"piano": [[0.5, 1.0, 69]]}
     pictures = {"mask": {"piano": np.eye(8)}, "roll": {"piano": np.eye(24)}}
-    page = load(STEMS, notes=notes, pictures=pictures, pitches={"roll": (63, 87)}, fmax=1760)
-    assert page.locator("path").first.get_attribute("d") == "M0.5 0.7500H1"  # 440 of 1760 Hz
+    page = load(STEMS, notes=notes, pictures=pictures, axes={"roll": (63, 87)}, scale="linear", fmax=1760)
+    assert page.locator("path").first.get_attribute("d") == "M0.5 0.7486H1"  # 440 Hz, from -8 to 1766 + 8 Hz
     assert page.get_by_role("img", name="1 notes of piano").is_visible()
     page.get_by_role("combobox", name="Picture").select_option("mask")
     assert page.get_by_role("img", name="mask of piano").is_visible()
