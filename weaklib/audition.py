@@ -62,6 +62,11 @@ class Sound:
     notes: dict = field(default_factory=dict)
     path: Path | None = None
 
+    @property
+    def heard(self) -> list[str]:
+        """Names of the references that are not silent."""
+        return [name for name, x in self.references.items() if _sounds(x)]
+
 
 def from_corpus(name: str, index: int | None = None, split: str = "test", preset: str = PRESET) -> Sound:
     """Take an item of a corpus, with references where it has them; for the rest see `weaklib.corpora.load`.
@@ -185,7 +190,7 @@ def separate(sound: Sound, method: str = inference.DEFAULT, *, n_outputs: int | 
     if n_outputs is not None and n_outputs < len(stems):
         stems, title = _loudest(stems, n_outputs), f"{title}, {n_outputs} loudest"
     spec = _spec("separate", method)
-    matches = (_by_name if spec["ordered"] else _by_sound)(stems, sound.references)
+    matches = _by_name(stems, sound.references) if spec["ordered"] else _by_sound(stems, sound)
     stems = {name: stems[name] for name in dict.fromkeys([*matches.values(), *stems])}  # those first
     return Result(title, "separate", stems, {}, matches, {"method": method, **options}, spec["sr"] / 2)
 
@@ -229,15 +234,15 @@ def _by_name(outputs: dict, references: dict) -> dict:
     return {name: name for name in references if name in outputs}
 
 
-def _by_sound(stems: dict, references: dict) -> dict:
+def _by_sound(stems: dict, sound: Sound) -> dict:
     """Assign outputs to the references that are heard so that the sum of SI-SDRs is largest."""
     from scipy.optimize import linear_sum_assignment
-    heard = [name for name, x in references.items() if _sounds(x)]
+    heard = sound.heard
     able = [name for name in stems if name != REST]
     if not heard:
         return {}
     values = metrics.si_sdr(np.stack([stems[name].mean(0) for name in able]),
-                            np.stack([references[name] for name in heard])[:, None])
+                            np.stack([sound.references[name] for name in heard])[:, None])
     return {heard[i]: able[k] for i, k in zip(*linear_sum_assignment(values, maximize=True))}
 
 
@@ -252,14 +257,13 @@ def scores(sound: Sound, result: Result) -> tuple[list[str], list[list[str]]]:
         pitch) and of frames, per instrument. No rows where nothing can be compared. Higher is better throughout.
     """
     if result.does == "separate":
-        return ["source", "output", "SI-SDR (dB, higher is better): mixture", "output", "improvement"], \
-            _separation(sound, result)
+        head = ["source", "output", "SI-SDR of the mixture, dB", "SI-SDR of the output, dB", "improvement, dB"]
+        return head, _separation(sound, result)
     return ["instrument", "notes found", "notes played", "onset F1", "frame F1"], _transcription(sound, result)
 
 
 def _separation(sound, result):
-    heard = [name for name, ref in sound.references.items() if _sounds(ref)]
-    rows = []
+    heard, rows = sound.heard, []
     for name, output in result.matches.items():
         if name in heard:
             before, after = (float(metrics.si_sdr(x.mean(0), sound.references[name]))

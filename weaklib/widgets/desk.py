@@ -30,6 +30,20 @@ KEPT = 3      # results of a sound that are there to compare, at most
 LONGEST = 60  # s of a file on the desk, for a page holds all samples; what is saved may have any length
 CORPUS, FILE = "a corpus", "your own file"
 SHIPPED = "comes with weaklib"
+MEASURES = {"separate": "SI-SDR", "transcribe": "F1"}
+#: What the theme of JupyterLab does not know: an arrow of ipywidgets' own is black, and so is this red on black.
+ARROW = "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath d='M5 7l4 4 4-4' " \
+        "fill='none' stroke='%23ddd' stroke-width='2'/%3E%3C/svg%3E"
+STYLE = f"""<style>
+.weaklib-wrong {{ color: firebrick; }}
+[data-jp-theme-light="false"] .weaklib-wrong {{ color: #ff9e8f; }}
+[data-jp-theme-light="false"] .weaklib-desk .widget-dropdown > select {{
+  background-image: url("data:image/svg+xml,{ARROW}");
+}}
+.weaklib-desk table {{ border-spacing: 0; }}
+.weaklib-desk :is(th, td) {{ padding: 0 12px 0 0; text-align: left; line-height: 1.7; }}
+.weaklib-desk caption {{ padding-top: 8px; font-weight: bold; text-align: left; }}
+</style>"""
 
 
 class Cancelled(Exception):
@@ -71,16 +85,18 @@ class Browser(ui.VBox):
         self.seconds = _number(audition.EXCERPT, f"Length (s, at most {LONGEST})")
         self.listen = _button("Hear the sound", icon="headphones")
         self.cancel = _button("Cancel", disabled=True)
-        self.bar = ui.FloatProgress(0, min=0, max=1, layout=ui.Layout(width="16em", visibility="hidden"))
+        self.bar = ui.FloatProgress(0, min=0, max=1, layout=ui.Layout(width="6em", visibility="hidden"))
         self.status = ui.HTML()
         self.heading = ui.HTML()
         self.place = ui.VBox()
+        self._style = ui.HTML(STYLE, layout=ui.Layout(display="none"))
 
         self._of_corpus = _row(self.corpus, self.item)
         self._of_file = ui.VBox([self.upload, _row(self.path, self.start, self.seconds)])
         self._picking = ui.VBox([self.source, self._of_corpus, self._of_file])
-        super().__init__([self._picking, _row(self.listen, self.cancel, self.bar), self.status, self.heading,
-                          self.place])
+        super().__init__([self._style, self._picking, _row(self.listen, self.cancel, self.bar), self.status,
+                          self.heading, self.place])
+        self.add_class("weaklib-desk")
         self.source.observe(self._sourced, "value")
         self.corpus.observe(self._look, "value")
         self.listen.on_click(lambda _: self.work(partial(self._hear, self._wish()), self._show))
@@ -137,7 +153,8 @@ class Browser(ui.VBox):
         old = self.player
         for name, value in found.items():
             setattr(self, name, value)
-        self.heading.value = f"<b>{html.escape(self.sound.title)}</b>"
+        heard = f": {', '.join(self.sound.heard)}" if self.sound.heard else ""
+        self.heading.value = f"<b>{html.escape(self.sound.title + heard)}</b>"
         self.place.children = (self.player,)
         if old and old is not self.player:
             old.layout.close()
@@ -188,7 +205,7 @@ class Browser(ui.VBox):
         self.bar.layout.visibility = "visible" if busy else "hidden"
 
     def _say(self, text: str, wrong: bool = False):
-        how = 'role="alert" style="color: firebrick"' if wrong else 'role="status"'
+        how = 'role="alert" class="weaklib-wrong"' if wrong else 'role="status"'
         self.status.value = f"<div {how}>{html.escape(text)}</div>"
 
 
@@ -233,8 +250,8 @@ class Desk(Browser):
                                         readout_format="+.2f")
         self.scores = ui.HTML()
         self.children = [
-            self._picking, self.does, _row(self.method, self.model), self.about, self.n_outputs, self.threshold,
-            _row(self.run, self.listen, self.save, self.cancel, self.bar), self.status, self.heading, self.place,
+            self._style, self._picking, self.does, _row(self.method, self.model), self.about, self.n_outputs,
+            self.threshold, _row(self.run, self.listen, self.save, self.cancel, self.bar), self.status, self.heading, self.place,
             self.scores]
         self.does.observe(self._tasked, "value")
         self.method.observe(self._chosen, "value")
@@ -256,7 +273,7 @@ class Desk(Browser):
         spec = self._methods[chosen]
         _offer(self.model, self._models[chosen])
         reach = "Output" if spec["does"] == "separate" else "It hears"
-        self.about.value = f"<p>{html.escape(spec['about'])} {reach} up to {spec['sr'] / 2000:g} kHz.</p>"
+        self.about.value = html.escape(f"{spec['about']} {reach} up to {spec['sr'] / 2000:g}\xa0kHz.")
         self.n_outputs.layout.display = "none" if spec["ordered"] else ""
         self.n_outputs.min, self.n_outputs.max = 1, len(spec["outputs"])
         self.n_outputs.value = self.n_outputs.max
@@ -288,7 +305,8 @@ class Desk(Browser):
 
     def _show(self, found):
         super()._show(found)
-        tables = [(result.title, *audition.scores(self.sound, result)) for result in self.results]
+        tables = [(f"{result.title} ({MEASURES[result.does]}: higher is better)", *audition.scores(self.sound, result))
+                  for result in self.results]
         self.scores.value = "".join(_table(title, head, rows) for title, head, rows in tables if rows)
 
     def _save(self, group: str):
@@ -309,8 +327,8 @@ def _from_file(path: Path, known_as: str, start: float, seconds: float, changed)
     if path == Path():
         raise WeaklibError("There is no file yet; choose one to upload, or write the path of one.")
     if not 0 < seconds <= LONGEST:
-        raise WeaklibError(f"{seconds:g} s cannot be on the desk; choose a length of up to {LONGEST} s. What is saved is "
-                           "made of the whole file.")
+        raise WeaklibError(f"{seconds:g} s cannot be on the desk; choose a length of up to {LONGEST} s. What is saved "
+                           "is made of the whole file.")
     try:
         return audition.from_file(path, start, seconds)
     except WeaklibError as e:
@@ -351,12 +369,12 @@ def _number(value: float, description: str) -> ui.FloatText:
 
 def _row(*children) -> ui.HBox:
     """Side by side, or under each other where a page is narrow."""
-    return ui.HBox(children, layout=ui.Layout(flex_flow="row wrap"))
+    return ui.HBox(children, layout=ui.Layout(flex_flow="row wrap", grid_gap="0 8px"))
 
 
 def _table(title, head, rows) -> str:
     lines = [f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
              for tag, cells in [("th", head), *(("td", row) for row in rows)]]
     alone = [row[0] for row in rows if audition.UNDEFINED in row]
-    note = "".join(f"<p>Only {name} sounds here: there is nothing to separate it from.</p>" for name in alone)
-    return f'<table cellpadding="6"><caption>{html.escape(title)}</caption>{"".join(lines)}</table>{note}'
+    note = "".join(f"Only {html.escape(name)} sounds here: there is nothing to separate it from." for name in alone)
+    return f'<table><caption>{html.escape(title)}</caption>{"".join(lines)}</table>{note}'

@@ -190,7 +190,8 @@ const clock = (time) => {
 
 /** From Hz to what a scale counts in equal steps; those of constant Q and of a roll are MIDI pitches. */
 const toPitch = (hertz) => 69 + 12 * Math.log2(hertz / 440);
-const STEPS = { linear: (hertz) => hertz, mel: (hertz) => 2595 * Math.log10(1 + hertz / 700), cqt: toPitch, roll: toPitch };
+const toMel = (hertz) => 2595 * Math.log10(1 + hertz / 700);
+const STEPS = { linear: (hertz) => hertz, mel: toMel, cqt: toPitch, roll: toPitch };
 const toHertz = (pitch) => 440 * 2 ** ((pitch - 69) / 12);
 const ROOM = 0.17; // of a lane's height, from one mark to the next, and half of it to the edges
 
@@ -511,7 +512,7 @@ function view(model, engine, el) {
       const [colours, low, high] = legends[name];
       const bar = make("i");
       bar.style.background = colours;
-      return [...(name === pictures[0] && seen.size === 1 ? [] : [name]), low, bar, high];
+      return [...(seen.size > 1 ? [`${name}:`] : []), low, bar, high].map((part) => make("span", {}, part));
     }));
     if (loop.length) lastLoop = loop;
     if (!drag) place(loop);
