@@ -390,7 +390,8 @@ function view(model, engine, el) {
   function onkeydown(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's and the notebook's
     event.stopPropagation();
-    const { key, target, shiftKey } = event;
+    const { target, shiftKey } = event;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key; // the same with Caps Lock
     if (target.matches("select")) return;
     if (target.matches("input") && /^(Arrow|Home|End|Page)/.test(key)) return;
     if (target.matches("button, summary") && (key === " " || key === "Enter")) return;
@@ -407,8 +408,7 @@ function view(model, engine, el) {
       ArrowDown: () => choose(chosen + 1),
       s: () => flip("solo", chosen),
       m: () => flip("mute", chosen),
-      g: () => set("group", next(names, model.get("group"))),
-      G: () => set("group", heardBefore ?? model.get("group")),
+      g: () => set("group", shiftKey ? heardBefore ?? model.get("group") : next(names, model.get("group"))),
       l: toggleLoop,
       p: () => set("picture", next(pictures, model.get("picture"))),
       n: () => ((withNotes = !withNotes), refresh()),
@@ -512,7 +512,7 @@ function view(model, engine, el) {
       const [colours, low, high] = legends[name];
       const bar = make("i");
       bar.style.background = colours;
-      return [...(seen.size > 1 ? [`${name}:`] : []), low, bar, high].map((part) => make("span", {}, part));
+      return [...(seen.size > 1 ? [`${name}:`] : []), low, bar, high].map((part) => (part === bar ? bar : make("span", {}, part)));
     }));
     if (loop.length) lastLoop = loop;
     if (!drag) place(loop);
