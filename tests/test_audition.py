@@ -159,14 +159,14 @@ def test_pictures_show_what_an_output_lacks_and_has_too_much(outputs):
     t = np.arange(SR) / SR
     low, high = (np.sin(2 * np.pi * f * t).astype(np.float32) / 4 for f in (500, 3000))
     sound = audition.Sound("", (low + high)[None], SR, {"a": low, "b": high})
-    outputs(output_1=0.1 * low + 0.01 * high, output_2=high)  # of a, it lacks 20 dB, and has of b, which is not in a
+    outputs(output_1=0.1 * low + 0.001 * high, output_2=high)  # of a, it lacks 20 dB, and has of b, which is not in a
     scene = audition.scene(sound, [audition.separate(sound, "wisdom2020")], pictures=True)
     lacks, has = (scene["pictures"][what]["output 1, wisdom2020"] for what in ("missing", "too much"))
     rows = spectra.frequencies(SR, "cqt")
     row = lambda f: np.abs(rows - f).argmin()
     middle = lacks.shape[1] // 2
-    assert 70 * lacks[row(500), middle] == pytest.approx(20, abs=0.1) and has[row(500), middle] == 0
-    assert 70 * has[row(3000), middle] == pytest.approx(70 - 40, abs=0.1) and lacks[row(3000), middle] == 0
+    assert 30 * lacks[row(500), middle] == pytest.approx(20, abs=0.1) and has[row(500), middle] == 0
+    assert 30 * has[row(3000), middle] == pytest.approx(70 - 60, abs=0.1) and lacks[row(3000), middle] == 0
     assert not any(scene["pictures"][what]["output 2, wisdom2020"].any() for what in ("missing", "too much"))
     assert scene["scale"] == "cqt" and set(scene["pictures"]["mel"]) == set(scene["tracks"])
     player = StemPlayer(**scene)

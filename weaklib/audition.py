@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weaklib import audio, corpora, inference, metrics, sonify, spectra
+from weaklib import audio, corpora, inference, metrics, plots, sonify, spectra
 from weaklib.corpora import band
 from weaklib.files import WeaklibError
 from weaklib.progress import track
@@ -336,11 +336,11 @@ def _pictures(tracks: dict, sr: int, results, fmax: float) -> dict:
         if result.does == "separate":
             for ref, output in result.matches.items():
                 title = _track(result.title, output)
-                change = spectra.difference(tracks[title], tracks[ref], sr, "cqt", fmax=fmax) / spectra.RANGE
-                drawn["missing"][title], drawn["too much"][title] = np.maximum(-change, 0), np.maximum(change, 0)
+                change = spectra.difference(tracks[title], tracks[ref], sr, "cqt", fmax=fmax) / plots.LIMIT
+                drawn["missing"][title], drawn["too much"][title] = np.clip(-change, 0, 1), np.clip(change, 0, 1)
     drawn = {name: by_title for name, by_title in drawn.items() if by_title}
     return {"scale": "cqt", "pictures": drawn, "axes": dict.fromkeys(drawn, "cqt") | {"mel": "mel"},
-            "ends": dict.fromkeys(drawn, ("0 dB", f"{spectra.RANGE:g} dB"))
+            "ends": dict.fromkeys(drawn, ("0 dB", f"{plots.LIMIT:g} dB or more"))
             | {"mel": (f"−{spectra.RANGE:g} dB", "0 dB")}}
 
 
