@@ -4,8 +4,8 @@ Contents
 --------
 Sound, from_corpus, from_file
     What is tried, with what is known about it.
-contents
-    What sounds in the items of a corpus.
+contents, fullest
+    What sounds in the items of a corpus, and where most does.
 Result, separate, transcribe
     What a method makes of it.
 scores
@@ -254,7 +254,7 @@ def scores(sound: Sound, result: Result) -> tuple[list[str], list[list[str]]]:
     head, rows : list of str, list of list of str
         Of a separation: SI-SDR of the mixture and of the output, and the improvement, per reference that is heard;
         `UNDEFINED` where it is heard alone. Of a transcription: number of notes, F1 of onsets (within 50 ms, same
-        pitch) and of frames, per instrument. No rows where nothing can be compared. Higher is better throughout.
+        pitch) and of frames, per instrument. No rows where nothing can be compared. The higher a score, the better.
     """
     if result.does == "separate":
         head = ["source", "output", "SI-SDR of the mixture, dB", "SI-SDR of the output, dB", "improvement, dB"]

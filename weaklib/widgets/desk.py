@@ -31,7 +31,7 @@ LONGEST = 60  # s of a file on the desk, for a page holds all samples; what is s
 CORPUS, FILE = "a corpus", "your own file"
 SHIPPED = "comes with weaklib"
 MEASURES = {"separate": "SI-SDR", "transcribe": "F1"}
-#: What the theme of JupyterLab does not know: an arrow of ipywidgets' own is black, and so is this red on black.
+#: What the dark theme of JupyterLab leaves as it is: ipywidgets' arrows, which are black, and red, which is dark.
 ARROW = "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath d='M5 7l4 4 4-4' " \
         "fill='none' stroke='%23ddd' stroke-width='2'/%3E%3C/svg%3E"
 STYLE = f"""<style>
@@ -77,7 +77,7 @@ class Browser(ui.VBox):
 
         self.source = ui.ToggleButtons(options=[CORPUS, FILE], description="Sound")
         self.corpus = ui.Dropdown(options=CORPORA, description="Corpus")
-        self.item = ui.Dropdown(description="Test item")
+        self.item = ui.Dropdown(description="Test item", layout=ui.Layout(width="28em"))
         self.upload = Upload(limit_mb=limit_mb)
         self.path = ui.Text(description="Or its path", placeholder="where Python runs; it wins over an upload",
                             continuous_update=False, layout=ui.Layout(width="32em"))
@@ -251,8 +251,8 @@ class Desk(Browser):
         self.scores = ui.HTML()
         self.children = [
             self._style, self._picking, self.does, _row(self.method, self.model), self.about, self.n_outputs,
-            self.threshold, _row(self.run, self.listen, self.save, self.cancel, self.bar), self.status, self.heading, self.place,
-            self.scores]
+            self.threshold, _row(self.run, self.listen, self.save, self.cancel, self.bar), self.status, self.heading,
+            self.place, self.scores]
         self.does.observe(self._tasked, "value")
         self.method.observe(self._chosen, "value")
         self.run.on_click(lambda _: self.work(partial(self._try, self._wish(), self._asked()), self._show))
