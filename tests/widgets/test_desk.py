@@ -55,7 +55,8 @@ def test_the_desk_opens_on_a_trio_and_names_items_by_what_plays(one):
     assert f"band, test {one.item.value}: piano, guitar, bass" in one.heading.value
     one.corpus.value = "talkers"
     one.wait()
-    assert one.item.value == 0 and one.item.label == f"0: {', '.join(corpora.load('talkers', 'test', 'smoke')[0]['labels'])}"
+    voices = corpora.load("talkers", "test", "smoke")[0]["labels"]
+    assert one.item.value == 0 and one.item.label == f"0: {', '.join(voices)}"
 
 
 def test_an_instrument_alone_gets_no_score(one):

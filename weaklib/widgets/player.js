@@ -512,7 +512,8 @@ function view(model, engine, el) {
       const [colours, low, high] = legends[name];
       const bar = make("i");
       bar.style.background = colours;
-      return [...(seen.size > 1 ? [`${name}:`] : []), low, bar, high].map((part) => (part === bar ? bar : make("span", {}, part)));
+      const text = (words) => make("span", {}, words);
+      return [...(seen.size > 1 ? [text(`${name}:`)] : []), text(low), bar, text(high)];
     }));
     if (loop.length) lastLoop = loop;
     if (!drag) place(loop);
