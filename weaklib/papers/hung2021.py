@@ -489,7 +489,8 @@ SEPARATING = Separating(
     window=N_FFT, outputs=INSTRUMENTS, load=_separating,
     fits=lambda config: config["stage"] in ("supervised", "isolated", "finetune"))
 TRANSCRIBING = Transcribing(
-    about="For the notes of piano, distorted guitar and bass. Trained on sampled instruments.", sr=SR, block=_CLIP, window=N_FFT, hop=HOP,
+    about="For the notes of piano, distorted guitar and bass. Trained on sampled instruments.", sr=SR, block=_CLIP,
+    window=N_FFT, hop=HOP,
     outputs=dict(zip(INSTRUMENTS, (0, 30, 33))), lowest=LOWEST, load=_transcribing,
     fits=lambda config: config["stage"] in ("transcriptor", "finetune") and config["judges"] == "score")
 
