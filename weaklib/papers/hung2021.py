@@ -461,10 +461,11 @@ def _transcribe(network, x):
 _CLIP = 4 * SR  # what both are trained on
 
 SEPARATING = Separating(
-    about="a trio of piano, distorted guitar and bass; it has only heard sampled ones", sr=SR, block=_CLIP,
+    about="For piano, distorted guitar and bass. Trained on sampled instruments.", sr=SR, block=_CLIP,
     window=N_FFT, outputs=INSTRUMENTS, apply=_separate,
     fits=lambda config: config["stage"] in ("supervised", "isolated", "finetune"))
 TRANSCRIBING = Transcribing(
-    about="the notes of such a trio", sr=SR, block=_CLIP, window=N_FFT, hop=HOP,
+    about="For the notes of piano, distorted guitar and bass. Trained on sampled instruments.", sr=SR, block=_CLIP,
+    window=N_FFT, hop=HOP,
     outputs=dict(zip(INSTRUMENTS, (0, 30, 33))), lowest=LOWEST, apply=_transcribe,
     fits=lambda config: config["stage"] in ("transcriptor", "finetune") and config["judges"] == "score")
