@@ -33,6 +33,8 @@ from weaklib.files import WeaklibError
 #: File suffix -> (format, subtype) for `write`. Wav is float, because estimates may exceed full scale.
 FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS"),
            ".mp3": ("MP3", "MPEG_LAYER_III")}
+#: What the names of recordings end in.
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".caf", ".m4a", ".aac", ".webm", ".mp4")
 
 
 def read(path, sr: int | None = None, *, start: float = 0.0, duration: float | None = None,

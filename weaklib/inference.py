@@ -15,8 +15,6 @@ methods, trained
     What there is.
 Separating, Transcribing
     What a paper says of its model.
-notes
-    A roll as notes.
 """
 from __future__ import annotations
 
@@ -32,11 +30,11 @@ from weaklib import audio as sound
 from weaklib import files, overlap, papers, runs, weights
 from weaklib.files import WeaklibError
 from weaklib.progress import track
+from weaklib.rolls import notes
 
 AT_ONCE = 4       # blocks through the model: with more, arrays grow past what the C library keeps for reuse
 PIECE = 1 << 16   # samples of an array that are taken at a time
 PATIENCE = 2.0    # s of work after which progress is shown
-MIN_FRAMES = 2    # of a note: one frame is what a flickering probability makes, and shorter than almost any note
 VELOCITY = 80     # of every note: the models say what sounds, not how loud
 FLOOR = 1e-4      # peak, -80 dBFS, below which no note sounds: networks that normalise hear notes in noise of any level
 
@@ -282,28 +280,6 @@ def write_midi(to, midi) -> Path:
     return to
 
 
-def notes(roll, frame_rate: float, lowest: int = 21) -> np.ndarray:
-    """Turn a roll into notes, the inverse of `weaklib.corpora.band.piano_roll` up to rounding.
-
-    Parameters
-    ----------
-    roll : array of bool, shape=(pitch, frame)
-    frame_rate : float, Hz
-    lowest : int
-        MIDI pitch of the first row.
-
-    Returns
-    -------
-    array, shape=(n, 3)
-        Onset (s), offset (s) and MIDI pitch of every run of at least `MIN_FRAMES` frames, by onset. Two notes without
-        a frame between them are one.
-    """
-    from weaklib.corpora.band import stretches
-    row, start, stop = stretches(roll)
-    found = np.column_stack([start / frame_rate, stop / frame_rate, row + lowest])[stop - start >= MIN_FRAMES]
-    return found[np.argsort(found[:, 0], kind="stable")]
-
-
 # What goes on between audio in pieces and the result
 
 def _separated(spec: Separating, pieces, sr, n_channels, n_samples, record, device) -> Iterator[np.ndarray]:
@@ -324,7 +300,7 @@ def _transcribed(spec: Transcribing, pieces, sr, n_samples, threshold, record, d
     """Return the notes of a whole signal as MIDI."""
     if not -1 < threshold < 1:
         raise WeaklibError(f"threshold={threshold} leaves nothing to decide; give one between -1 and 1.")
-    from weaklib.corpora.fluid import pretty_midi  # which imports it quietly
+    from weaklib.midi import pretty_midi
     run = _on(device, spec.load, record)
     n_hops = -(-n_samples * spec.sr // (sr * spec.hop))
     block = min(spec.block // spec.hop, n_hops)

@@ -34,8 +34,8 @@ from torch.func import functional_call
 from weaklib import audio, corpora, losses, metrics, runs, tables, training, weights
 from weaklib.files import WeaklibError
 from weaklib.inference import Separating, Transcribing
-from weaklib.losses.score import LOWEST, PITCHES
 from weaklib.models import TCN
+from weaklib.rolls import LOWEST, PITCHES
 
 INSTRUMENTS = ("piano", "guitar", "bass")
 SR, N_FFT, HOP = 16000, 2048, 500                # section 3.2: 32 frames per second
