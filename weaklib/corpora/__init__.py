@@ -73,7 +73,8 @@ class Option:
         """Say which values make sense."""
         if self.kind is bool:
             return "True or False"
-        return f"{'a whole number ' * (self.kind is int)}from {self.least:g} {'up' if most == inf else f'to {most:g}'}"
+        number = "a whole number" if self.kind is int else "a number"
+        return f"{number} from {self.least:g} {'up' if most == inf else f'to {most:g}'}"
 
 
 class Corpus(Dataset):

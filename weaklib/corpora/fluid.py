@@ -13,6 +13,7 @@ render
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from ctypes import c_int, c_void_p
 from functools import cache
 from importlib import resources
@@ -96,6 +97,21 @@ def render(inst: pretty_midi.Instrument, sr: int, duration: float | None = None)
     return resample(stereo.mean(axis=0), SR, sr)[:round(duration * sr)]
 
 
+@contextmanager
+def _one_thread():
+    """Have FluidSynth read a SoundFont on this thread alone: on all cores, it waits for those that others keep busy."""
+    openmp = getattr(_fluidsynth()[0], "_fl", None)  # a library also finds the functions of those that it depends on
+    if not hasattr(openmp, "omp_set_num_threads"):  # built without it, or on a system where nothing is found so
+        yield
+        return
+    before = openmp.omp_get_max_threads()
+    openmp.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        openmp.omp_set_num_threads(before)
+
+
 def _synth(inst):
     """Return a fresh synthesiser with the program of `inst` on a channel, and the channel."""
     fluidsynth, _ = _fluidsynth()
@@ -103,7 +119,8 @@ def _synth(inst):
     program = 0 if inst.is_drum else inst.program
     synth = fluidsynth.Synth(gain=GAIN, samplerate=SR, channels=16,
                              **{"synth.reverb.active": 0, "synth.chorus.active": 0})
-    bank_id = synth.sfload(soundfont())
+    with _one_thread():
+        bank_id = synth.sfload(soundfont())
     if bank_id < 0 or synth.program_select(channel, bank_id, bank, program) < 0:
         synth.delete()
         raise WeaklibError(f"{soundfont()} has no program {program} in bank {bank}; "
