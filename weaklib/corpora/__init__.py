@@ -31,7 +31,7 @@ from weaklib.files import WeaklibError
 
 SPLITS = ("train", "validation", "test")
 
-#: Corpus name -> the module that renders or reads it, whose class has the same name, in capitals.
+#: Corpus name -> the module that renders or reads it, whose class has its name with a capital.
 MODULES = {
     "talkers": "talkers", "talkers_reverb": "talkers",
     "sounds": "sounds", "sounds_reverb": "sounds",
