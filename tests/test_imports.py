@@ -15,12 +15,16 @@ ROWS = [row.split() for row in """
     weights
     corpora models losses
     metrics
-    training evaluation
+    evaluation
+    training
     runs
-    claims tables
-    experiment
+    tables
+    claims
+    mixing specs
     papers
     grids
+    experiment
+    jobs
     inference spectra sonify
     plots
     audition report selfcheck

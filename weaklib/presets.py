@@ -9,6 +9,8 @@ from weaklib.files import WeaklibError
 NAMES = ("smoke", "laptop", "full", "gpu", "paper")  # from the cheapest to the dearest
 DEFAULT = "laptop"
 PUBLISHED = NAMES[1:]         # smoke tests the code, and its numbers are never published
+SMALL = ("smoke", "laptop")   # only the headline rows of each table
+SEEDS = {"smoke": 1, "laptop": 1, "full": 3, "gpu": 3, "paper": 1}  # random seeds per row; one shows no spread
 NEED_GPU = ("gpu", "paper")   # more than a processor does in reasonable time
 
 
