@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from weaklib import corpora
 from weaklib.corpora import MODULES, SPLITS, Corpus, Option, load, mixed, on_grid
 from weaklib.files import WeaklibError
 
+ROOT = Path(__file__).resolve().parents[2]
 RENDERED = [name for name in MODULES if "slakh" not in name]
 
 
@@ -109,8 +111,8 @@ def test_options_that_do(toy):
 
 
 def test_a_preset_that_needs_data_says_which(toy, monkeypatch):
-    with pytest.raises(WeaklibError, match="^The preset 'paper' takes a hall of tuning forks itself, which 'toy' stands in "
-                                           "for: the kit cannot read it yet; choose preset='laptop'"):
+    with pytest.raises(WeaklibError, match="^The preset 'paper' takes a hall of tuning forks itself, which 'toy' "
+                                           "stands in for: the kit cannot read it yet; choose preset='laptop'"):
         load("toy", "train", "paper")
     monkeypatch.setattr(Toy, "READER", "forks")
     with pytest.raises(WeaklibError, match="load the corpus 'forks', or choose preset='laptop'"):
@@ -124,6 +126,19 @@ def test_a_preset_that_needs_data_says_which(toy, monkeypatch):
 def test_unknown_names_are_refused(name, split, preset, says):
     with pytest.raises(WeaklibError, match=says):
         load(name, split, preset)
+
+
+def test_the_example_of_contributing_is_a_corpus(toy, monkeypatch):
+    section = (ROOT / "CONTRIBUTING.md").read_text().split("## Add a corpus")[1].split("\n## ")[0]
+    module = types.ModuleType("weaklib.corpora.forks")
+    exec(section.split("```python\n")[1].split("```")[0], vars(module))
+    monkeypatch.setitem(sys.modules, "weaklib.corpora.forks", module)
+    monkeypatch.setitem(corpora.MODULES, "forks", "forks")
+    monkeypatch.setitem(corpora.VERSIONS, "forks", 1)
+    for split, n in zip(SPLITS, (32, 8, 8)):
+        data = load("forks", split, "smoke", duration=0.5)
+        assert len(data) == n and data[-1]["sources"].shape == (2, 4000)
+        assert all(torch.equal(item["sources"].sum(0), item["mix"]) for item in data)
 
 
 # Every corpus

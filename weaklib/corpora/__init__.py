@@ -180,9 +180,10 @@ class Corpus(Dataset):
         if self.SIZES is None:
             return {}
         if preset not in self.SIZES:
+            real, largest = self.STANDS_IN_FOR, list(self.SIZES)[-1]
             instead = f"load the corpus {self.READER!r}, or" if self.READER else "the kit cannot read it yet;"
-            raise WeaklibError(f"The preset {preset!r} takes {self.STANDS_IN_FOR} itself, which {self.name!r} stands in "
-                               f"for: {instead} choose preset={list(self.SIZES)[-1]!r}, the largest that is rendered.")
+            raise WeaklibError(f"The preset {preset!r} takes {real} itself, which {self.name!r} stands in for: "
+                               f"{instead} choose preset={largest!r}, the largest that is rendered.")
         k = SPLITS.index(self.split)
         return {name: size[k] if isinstance(size, tuple) else size for name, size in self.SIZES[preset].items()}
 
@@ -208,7 +209,8 @@ def mixed(sources: np.ndarray, labels: list[str], **more) -> dict:
     For the sum to be the same in whichever order, samples must have bits to spare: 16-bit ones do, or see `on_grid`.
     """
     # Summed by numpy: torch would wake its threads for each item, and they would fight those of a training.
-    return {"mix": torch.from_numpy(sources.sum(axis=0)), "sources": torch.from_numpy(sources), "labels": labels, **more}
+    mix = sources.sum(axis=0)
+    return {"mix": torch.from_numpy(mix), "sources": torch.from_numpy(sources), "labels": labels, **more}
 
 
 def on_grid(x) -> np.ndarray:
