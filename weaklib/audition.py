@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from weaklib import audio, corpora, inference, metrics, plots, sonify, spectra
-from weaklib.corpora import band
 from weaklib.files import WeaklibError
 from weaklib.progress import track
+from weaklib.rolls import piano_roll
 
 EXCERPT = 30.0      # s of a file that are heard, by default: a page holds the samples of all stems
 PRESET = "smoke"    # of the corpora, by default: small, and rendered in seconds
@@ -278,7 +278,7 @@ def _transcription(sound, result):
     rows = []
     for name, output in result.matches.items():
         est, ref = result.notes[output], sound.notes[name]
-        rolls = [band.piano_roll(notes, n_frames, FRAME_RATE) for notes in (est, ref)]
+        rolls = [piano_roll(notes, n_frames, FRAME_RATE) for notes in (est, ref)]
         f1 = [float(metrics.onset_f1(est, ref)), float(metrics.frame_f1(*rolls))]
         rows.append([name, str(len(est)), str(len(ref)), *("–" if np.isnan(x) else f"{x:.2f}" for x in f1)])
     return rows

@@ -31,8 +31,8 @@ from torch import nn
 from torch.func import functional_call
 
 from weaklib import audio, corpora, evaluation, keys, losses, metrics, runs, training
-from weaklib.losses.score import LOWEST, PITCHES
 from weaklib.models import TCN
+from weaklib.rolls import LOWEST, PITCHES
 from weaklib.specs import Separating, Transcribing
 
 CRITERION = "−loss on validation"
