@@ -408,6 +408,7 @@ def train(cfg: Config, folder, *, device: str = "auto", show=None):
         model, Clips(cfg, corpora.load(cfg.corpus, "train", cfg.sizes)), loss, cfg.plan, folder, seed=cfg.seed,
         validate=partial(objective, batches=fixed, loss=criterion), device=device,
         desc=f"{cfg.label}, seed {cfg.seed}", show=show)
+    model.cpu()
     scores = {}
     if cfg.stage != "transcriptor":
         scores |= score_separator(getattr(model, "separator", model), test)

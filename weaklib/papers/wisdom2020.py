@@ -28,7 +28,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from weaklib import corpora, losses, metrics, runs, tables, training
+from weaklib import corpora, evaluation, losses, metrics, runs, tables, training
 from weaklib.files import WeaklibError
 from weaklib.inference import Separating
 from weaklib.models import TDCN
@@ -245,11 +245,13 @@ def train(cfg: Config, folder, *, device: str = "auto", show=None):
         return score(None, test), [], None
     matched, supervised = (corpora.load(name, "train", cfg.sizes) for name in (cfg.corpus, cfg.supervised))
     validation = corpora.load(cfg.corpus, "validation", cfg.sizes)
+    criterion = evaluation.Criterion("SI-SNRi, dB" if "sources" in validation[0] else "MoMi, dB",
+                                     lambda m: np.mean(next(iter(score(m, validation).values()))))
     torch.manual_seed(cfg.seed)
     model = build(cfg.net)
     history = training.fit(
         model, Mixtures(cfg, matched, supervised), partial(loss, snr_max=cfg.snr_max), cfg.plan, folder,
-        seed=cfg.seed, validate=lambda m: float(np.mean(next(iter(score(m, validation).values())))), device=device,
+        seed=cfg.seed, validate=criterion, device=device,
         desc=f"{cfg.label}, seed {cfg.seed}", show=show)
     return score(model, test), history, model
 
