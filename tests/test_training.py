@@ -140,7 +140,7 @@ def test_one_player_is_the_plain_loop_to_the_bit(tmp_path):
     ours, plain = problem(), problem()
     fit(plan=PLAN, folder=tmp_path, **ours)
     model = plain["model"]
-    best, log = by_hand(model, plain["draw"], [(plain["loss"], list(model.parameters()), PLAN)], PLAN, plain["validate"])
+    best, log = by_hand(model, plain["draw"], [(plain["loss"], [*model.parameters()], PLAN)], PLAN, plain["validate"])
     assert same(ours["model"], best)
     assert [json.loads(line)["loss"] for line in (tmp_path / LOG).read_text().splitlines()] == log
 
