@@ -36,6 +36,7 @@ PAPERS = ("wisdom2020", "hung2021")
 class Method(Protocol):
     """What a paper's module has; it may also have `SEPARATING` and `TRANSCRIBING`, see `weaklib.specs`."""
 
+    CRITERION: str               #: by what a training is judged, as the axis of its curve says it
     Config: type[runs.Config]    #: with a field `corpus`, what is heard when a model is scored, and a `plan`
 
     def build(self, cfg) -> torch.nn.Module:
@@ -221,8 +222,7 @@ class Sheet:
         sign = 1 if metric.better == "higher" else -1
 
         def reached(row):
-            score = self.table.score(row, metric, split)
-            values = [r.mean(score) for r in found[row] if score in r.scores]
+            values = self.table.seeds(row, metric, split, found[row])
             return sign * fmean(values) if values else None
 
         floors = {self.corpus(row): reached(row) for row in found if row.key == self.table.floor}

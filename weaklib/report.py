@@ -8,7 +8,9 @@ Contents
 committed, local
     All files that belong there, path -> text.
 fullest
-    The preset with the most committed records of a paper.
+    The dearest preset at which a paper has committed records.
+verdicts
+    The claims of a paper, as a notebook shows them.
 write, check
     Write them; or compare them with what is there.
 publish, ship
@@ -39,6 +41,14 @@ def ledger(key: str, names, where: str = "committed", seeds: int | None = None) 
         if any(e["runs"] for e in found):
             entries += found
     return entries
+
+
+def verdicts(key: str, preset: str, where: str, seeds: int | None = None, **given) -> str:
+    """Render the claims of a paper at a preset, beside them those of the fullest committed one."""
+    own = [{**e, "preset": f"{preset}, this machine" if where == "local" else preset}
+           for e in experiment.load(key).ledger(preset, where, seeds, **given)]
+    best = fullest(key)
+    return claims.markdown(own if best is None or (where, best) == ("committed", preset) else own + ledger(key, [best]))
 
 
 def _files(root: Path, where: str, names, seeds: int | None = None) -> dict[Path, str]:
@@ -158,10 +168,11 @@ def _summary() -> str:
         values = paper.values(paper.sheets(preset), "committed")
         printed = claims.Values.printed(key, [table.name for table in paper.grid.tables])
         verdicts = [e["verdict"] for e in paper.ledger(preset, "committed")]
-        tested = [v for v in verdicts if v not in (claims.UNTESTED, claims.PARTIAL)]
+        tested = [v for v in verdicts if v not in (claims.UNTESTED, claims.PARTIAL, claims.UNLEARNED)]
         body.append([paper.grid.title, paper.grid.weak_label, words, claims.told(quantity, printed) or "no number",
                      claims.told(quantity, values) or "not run",
-                     f"{tested.count(claims.HOLDS)} of {len(tested)} tested ({len(verdicts)} in all)", preset])
+                     f"{tested.count(claims.HOLDS)} of {len(tested)} tested, {tested.count(claims.OPEN)} inconclusive "
+                     f"({len(verdicts)} in all)", preset])
     return tables.grid(["Paper", "Weak label", "Headline", "paper", "here", "Claims that hold", "Preset"], body) + "\n"
 
 

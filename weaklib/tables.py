@@ -80,6 +80,11 @@ class Table:
         """Name of the score in a record that fills a cell: ``[on/]metric[/split]``; "test" is the split as a whole."""
         return "/".join(part for part in (row.on, metric.key, "" if split == "test" else split) if part)
 
+    def seeds(self, row: Row, metric: Metric, split: str, records: list) -> list[float]:
+        """Number of a cell in each of a row's records that has it."""
+        score = self.score(row, metric, split)
+        return [record.mean(score) for record in records if score in record.scores]
+
 
 def paper_numbers(paper: str, name: str) -> list[dict]:
     """Numbers printed in a paper's table: rows of the CSV file that comes with the kit."""
@@ -147,8 +152,7 @@ def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> s
             told = [theirs.get((row.key, metric.key, split)) for row in rows]
             _column(head, body, f"{name}: paper", rows, told, [t and float(t) for t in told], metric)
             for heading, records in columns.items():
-                score = [table.score(row, metric, split) for row in rows]
-                seeds = [[r.mean(s) for r in records[row] if s in r.scores] for row, s in zip(rows, score)]
+                seeds = [table.seeds(row, metric, split, records[row]) for row in rows]
                 cells = [_cell(x, metric, usual if row.random else len(x), bool(records[row]))
                          for row, x in zip(rows, seeds)]
                 _column(head, body, heading if any(told) else f"{name}: {heading}", rows, cells,

@@ -45,10 +45,8 @@ class Grid:
         By the id they have in ``tables/claims.csv``.
     shipped : str
         Row whose model comes with the package.
-    score : str
-        What the curve of a training shows.
     headline : tuple
-        A sentence, and the quantity that completes it in the README.
+        For the README: a quantity, after what it is in words.
     others : tuple of Row
         Rows in no table, from which others start.
     """
@@ -59,7 +57,6 @@ class Grid:
     tables: tuple[Table, ...]
     claims: dict[str, Claim]
     shipped: str
-    score: str
     headline: tuple[str, object] | None = None
     others: tuple[Row, ...] = ()
 

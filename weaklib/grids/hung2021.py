@@ -92,7 +92,9 @@ TRANSCRIPTION = Table(
     "table2", "2", "Table 2: transcription", (ACCURACY,),
     tuple(_heard(f"{short}_{step}", title, of, on, headline=step in HEADLINE)
           for short, on in (("mixture", "mixture"), ("iso", "isolated")) for step, (title, of) in STEPS.items()),
-    splits={"bass": "bass", "guitar": "guitar", "piano": "piano"}, floor=0.0, caption=(
+    splits={"bass": "bass", "guitar": "guitar", "piano": "piano"},
+    floor=0.08,  # the best guess that does not listen, always the commonest pitches, reaches 0.07 on `band`
+    caption=(
         "Frame-level note accuracy on held-out songs, thresholds chosen on validation. Isolated tracks are scored on "
         "their own instrument."))
 
@@ -131,6 +133,7 @@ def _bounds(gaps: dict, **ends) -> tuple[Bound, ...]:
 MIXTURE, SUPERVISED, CMIX, C_H, JOINT = map(_sdr, (
     "input_mixture", "supervised", "isolated_cmix", "isolated_c_h", "finetune_c_h"))
 BEST = Either((_sdr("finetune_c_h_aml_atl"), _sdr("finetune_c_h_aml")))  # the paper prints the same number for both
+SHARE = Ratio(Gap(BEST, MIXTURE), Gap(SUPERVISED, MIXTURE))
 JOINTLY = _gains("finetune_c_h", "isolated_c_h")
 
 CLAIMS = {
@@ -142,7 +145,7 @@ CLAIMS = {
                   largest("guitar's gain", JOINTLY["guitar"], {i: JOINTLY[i] for i in ("piano", "bass")}))),
     "h05": Claim((Bound("AML + ATL − neither", Gap(_sdr("finetune_c_h_aml_atl"), JOINT), low=0.1),)),
     "h06": Claim((Bound("best weak − supervised", Gap(BEST, SUPERVISED), high=-0.5),)),
-    "h07": Claim((Bound("share of the gap", Ratio(Gap(BEST, MIXTURE), Gap(SUPERVISED, MIXTURE)), low=50),)),
+    "h07": Claim((Bound("share of the gap", SHARE, low=50),)),
     "h08": Claim(tuple(Some(f"step 3 − step 1, {on}", 2, _bounds(_gains(f"{short}_finetune", f"{short}_pretrain", _accuracy),
                                                                  high=0.0))
                        for short, on in (("mixture", "mixtures"), ("iso", "isolated tracks")))),
@@ -161,7 +164,7 @@ CLAIMS = {
 GRID = Grid(
     title="Hung, Wichern and Le Roux, ICASSP 2021: Transcription Is All You Need",
     weak_label="the score", presets=PRESETS, tables=(SEPARATION, TRANSCRIPTION, RATES), claims=CLAIMS,
-    shipped="finetune_c_h_aml", score="validation score (−loss, higher is better)",
-    headline=("{} of the gap between mixture and supervised is closed", Ratio(Gap(BEST, MIXTURE), Gap(SUPERVISED, MIXTURE))),
+    shipped="finetune_c_h_aml",
+    headline=("share of the gap between mixture and supervised that is closed", SHARE),
     others=(Row("mixture_pretrain", "Transcriptor", "transcriptor", TRANSCRIPTOR, role="reference"),
             Row("classifier", "Classifier", "transcriptor", TRANSCRIPTOR | {"target": "activity"}, role="reference")))
