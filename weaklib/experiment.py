@@ -131,8 +131,9 @@ class Experiment:
 
     def run(self, cfg, *, device: str = "auto", fresh: bool = False, show=None) -> runs.Record:
         """Return the local record of a config, training it now if there is none, and before it what it starts from."""
-        for need in cfg.needs():
-            self.run(need, device=device)
+        if fresh or not runs.find(cfg, "", "local"):
+            for need in cfg.needs():
+                self.run(need, device=device)
         return runs.get(cfg, partial(self.train, device=device, show=show), fresh=fresh)
 
     def network(self, record: runs.Record | None = None):
