@@ -61,8 +61,8 @@ class Values:
         WeaklibError
             If the row was run on several corpora and the cell does not name one.
         """
-        wanted = (cell.row, cell.metric.key, cell.split)
-        hits = [key for key in self.cells if (key[0], *key[2:]) == wanted and cell.corpus in (None, key[1])]
+        hits = [key for key in self.cells if (key[0], *key[2:]) == (cell.row, cell.metric.key, cell.split)
+                and (cell.corpus is None or key[1] in (cell.corpus, ""))]  # what a paper prints names none
         if len(hits) > 1:
             raise WeaklibError(f"Row {cell.row} was run on {' and '.join(sorted(key[1] for key in hits))}; a claim must "
                                "name the corpus it means.")

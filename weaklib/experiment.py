@@ -24,7 +24,7 @@ from weaklib.files import WeaklibError
 from weaklib.grids import Grid, changed
 from weaklib.tables import Row, Table
 
-if TYPE_CHECKING:  # what only trains is loaded where it does
+if TYPE_CHECKING:  # the command line says what it can do before torch is there
     import torch
 
     from weaklib import training
@@ -131,8 +131,9 @@ class Experiment:
 
     def run(self, cfg, *, device: str = "auto", fresh: bool = False, show=None) -> runs.Record:
         """Return the local record of a config, training it now if there is none, and before it what it starts from."""
-        for need in cfg.needs():
-            self.run(need, device=device)
+        if fresh or not runs.find(cfg, "", "local"):
+            for need in cfg.needs():
+                self.run(need, device=device)
         return runs.get(cfg, partial(self.train, device=device, show=show), fresh=fresh)
 
     def network(self, record: runs.Record | None = None):

@@ -72,9 +72,9 @@ SEPARATION = Table(
         _joint("_atl", " with ATL", atl=0.05),
         _joint("_aml_atl", " with AML + ATL", aml=0.2, atl=0.05),
     ), splits={"avg": "average", "bass": "bass", "guitar": "guitar", "piano": "piano"}, floor="input_mixture", caption=(
-        "SI-SDR on held-out songs. Corpus `band`, a rendered trio, stands in for three classes of Slakh2100-split2. The "
-        "distances that the paper takes absolute are squared here, but where the row says so. Which of the paper's AML "
-        "and ATL rows is which is not certain."))
+        "SI-SDR on held-out songs. The distances that the paper takes absolute are squared here, but where the row says "
+        "so. Which of the paper's AML and ATL rows is which is not certain."),
+    stand_ins={"band": "Corpus `band`, a rendered trio, stands in for three classes of Slakh2100-split2."})
 
 
 # Table 2, and the rates in the text

@@ -51,7 +51,8 @@ FIGURE2 = Table(
     splits={"test": ""}, floor=0.0, caption=(
         "Two speakers, SI-SNRi on held-out voices (MSi: the best two of four outputs). PIT learns from separate voices, "
         "MixIT from mixtures alone. The paper prints Figure 2 as an image without numbers; what its text says is tested "
-        "by the claims. Corpus `talkers`, synthetic voices, stands in for WSJ0-2mix."))
+        "by the claims."),
+    stand_ins={"talkers": "Corpus `talkers`, synthetic voices, stands in for WSJ0-2mix."})
 
 
 def _cells(mode: str, share: int) -> dict[str, Cell]:
