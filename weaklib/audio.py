@@ -17,8 +17,10 @@ read, write, resample
     Files and sample rates.
 probe, blocks, writing, resample_blocks
     The same a block at a time, for files of any length.
-balance
+balance, survey
     Offsets, and channels that are upside down.
+found
+    The path of a file.
 mix, rms, db, level
     Adding sources up, and how loud they are.
 to_numpy
@@ -58,6 +60,7 @@ FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG"
 BLOCK = 1 << 16  # samples that are read or written at a time
 ALL = 1 << 62    # samples, more than there are anywhere
 CANCELS = -20    # dB re the channels' mean power, below which their mean is taken for cancelled, not for quiet
+OFFSET = -40     # dB re the rest of a channel, below which an offset costs nothing
 LACKING = 0.1    # s that a file may have less, or more, than it says, before that is told
 
 
@@ -92,7 +95,7 @@ def read(path, sr: int | None = None, *, start: float = 0.0, duration: float | N
     """
     with _opened(path) as f:
         possible = 0 <= start < np.inf and (duration is None or duration > 0)
-        n = ALL if duration in (None, np.inf) else max(1, round(duration * f.sr)) if possible else 0
+        n = 0 if not possible else ALL if duration in (None, np.inf) else max(1, round(duration * f.sr))
         parts, n_read = [np.empty((f.n_channels, 0), np.float32)], 0
         for block in f.blocks(round(start * f.sr) if possible else 0):
             parts.append(block[:, :n - n_read].copy())
@@ -140,11 +143,25 @@ def probe(path) -> tuple[int, int, int]:
         Where `read` does.
     """
     with _opened(path) as f:
-        low, high = np.full(f.n_channels, np.inf), np.full(f.n_channels, -np.inf)
-        for block in f.blocks(0):
-            low, high = np.minimum(low, block.min(-1)), np.maximum(high, block.max(-1))
-    _check(f.path, low, high)
+        for block in _checked(f):
+            pass
     return f.n_channels, f.done, f.sr
+
+
+def survey(path) -> tuple[tuple[int, int, int], tuple[np.ndarray, np.ndarray]]:
+    """Do what `probe` and `balance` do, in one pass, and return both."""
+    with _opened(path) as f:
+        found = balance(_checked(f))
+    return (f.n_channels, f.done, f.sr), found
+
+
+def _checked(f) -> Iterator[np.ndarray]:
+    """Yield a whole file, and judge it at its end."""
+    low, high = np.full(f.n_channels, np.inf), np.full(f.n_channels, -np.inf)
+    for block in f.blocks(0):
+        low, high = np.minimum(low, block.min(-1)), np.maximum(high, block.max(-1))
+        yield block
+    _check(f.path, low, high)
 
 
 def balance(blocks: Iterable) -> tuple[np.ndarray, np.ndarray]:
@@ -158,7 +175,7 @@ def balance(blocks: Iterable) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     offset : array, shape=(channel,), float32
-        Mean of each channel (DC).
+        Mean of each channel (DC), or 0 where it is no more than `OFFSET` of the rest, or than chance makes of noise.
     polarity : array, shape=(channel,), float32
         1, or -1 where a channel is the loudest one upside down, if the channels cancel each other in their mean: their
         mean is below `CANCELS` then, and that of ``polarity * channels`` is not.
@@ -170,6 +187,7 @@ def balance(blocks: Iterable) -> tuple[np.ndarray, np.ndarray]:
         gram = gram + np.einsum("it,jt->ij", x, x)  # not a matrix product: BLAS would wake all its threads for it
     offset = total / n
     power = gram / n - np.outer(offset, offset)
+    offset[np.square(offset) <= max(10 ** (OFFSET / 10), 25 / n) * power.diagonal()] = 0  # chance: 5 standard deviations
     polarity = np.ones(len(offset))
     if power.mean() < 10 ** (CANCELS / 10) * power.diagonal().mean():  # of the mean; of the channels
         polarity[power[power.diagonal().argmax()] < 0] = -1
@@ -197,23 +215,15 @@ TAGS = (b"ID3", b"TAG", b"APETAGEX")  # how what is no sound begins in an mp3
 @contextmanager
 def _opened(path):
     """Open a file to be read; whatever goes wrong with it, here and in the block, comes out as one sentence."""
-    path, f = files.path(path), None
+    path, f = found(path), None
     try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):  # a pipe would block
-            raise WeaklibError(f"There is no file {path}, but a folder or a device; give the file itself.")
-        if not found.st_size:
-            raise WeaklibError(f"{path} holds no samples, nor anything else; record or export it again.")
         with open(path, "rb") as opened, ExitStack() as stack:
             f = _reader(opened.fileno(), path, stack)
             yield f
     except (WeaklibError, ModuleNotFoundError):
         raise
-    except (FileNotFoundError, NotADirectoryError) as e:
-        raise WeaklibError(f"There is no file {path}; check the path.") from e
     except OSError as e:
-        raise WeaklibError(f"{path} cannot be read ({e.strerror or e}); check the path and its permissions, or copy it "
-                           "to another place.") from e
+        raise _unread(path, e) from e
     except MemoryError as e:
         raise WeaklibError(f"{path} does not fit into the memory; read a part of it.") from e
     except Exception as e:  # of two libraries in C, which have more kinds of errors than anybody lists
@@ -221,6 +231,27 @@ def _opened(path):
             raise WeaklibError(f"{path} cannot be read beyond {f.done / f.sr:.1f} s, where it is damaged, cut off or of "
                                "another kind; get it again.") from e
         raise WeaklibError(f"{path} {NO_AUDIO}.") from e
+
+
+def found(path) -> Path:
+    """Return the path of a file that is there and is not empty, or raise a WeaklibError."""
+    path = files.path(path)
+    try:
+        info = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError) as e:
+        raise WeaklibError(f"There is no file {path}; check the path.") from e
+    except OSError as e:
+        raise _unread(path, e) from e
+    if not stat.S_ISREG(info.st_mode):  # a pipe would block
+        raise WeaklibError(f"There is no file {path}, but a folder or a device; give the file itself.")
+    if not info.st_size:
+        raise WeaklibError(f"{path} holds no samples, nor anything else; record or export it again.")
+    return path
+
+
+def _unread(path, e: OSError) -> WeaklibError:
+    return WeaklibError(f"{path} cannot be read ({e.strerror or e}); check the path and its permissions, or copy it to "
+                        "another place.")
 
 
 def _reader(fd: int, path: Path, stack: ExitStack):
