@@ -367,11 +367,11 @@ class _Coded:
                     raise WeaklibError(f"{self.path} changes after {self.done / self.sr:.1f} s from {_format(*before)} to "
                                        f"{_format(*now)}; split it there, or convert it to wav with another program.")
                 kind = frame.format.name, frame.layout.name
-                if kind[0] == "fltp":
+                if kind[0] == "fltp" and now[1] < 8:
                     yield frame.to_ndarray()
-                else:
-                    floats[kind] = floats.get(kind) or av.AudioResampler(format="fltp")
-                    yield from (x.to_ndarray() for x in floats[kind].resample(frame))
+                else:  # one after the other: of eight channels beside each other PyAV reads on where memory ends
+                    floats[kind] = floats.get(kind) or av.AudioResampler(format="flt")
+                    yield from (x.to_ndarray().reshape(-1, now[1]).T for x in floats[kind].resample(frame))
 
     def _tell_lacking(self):
         """Say how much less there is than the file promises, or could not be decoded."""

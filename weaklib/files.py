@@ -148,6 +148,10 @@ def replacing(name):
     to, tmp = path(name), None
     try:
         with to_write(to):
+            if os.path.isdir(to):  # now, not when the work is done
+                raise IsADirectoryError(errno.EISDIR, "Is a directory")
+            with suppress(FileNotFoundError, NotADirectoryError):
+                os.lstat(to)  # a name that is too long, or may not be looked at
             to.parent.mkdir(parents=True, exist_ok=True)
             fd, tmp = tempfile.mkstemp(dir=to.parent, prefix=".weaklib-")
             _temporary.add(tmp)

@@ -276,8 +276,10 @@ def transcribe_file(path, to, method: str | None = None, *, threshold: float = 0
     method, spec = _transcriptor(method, record)
     (_, n_samples, sr), balance = sound.survey(path)
     _long_enough(n_samples, sr, method, spec)
-    midi = _transcribed(spec, sound.blocks(path, PIECE), sr, n_samples, balance, threshold, record, device)
-    return write_midi(to, midi)
+    with files.replacing(to) as tmp:  # so that what hinders it is met before the work
+        midi = _transcribed(spec, sound.blocks(path, PIECE), sr, n_samples, balance, threshold, record, device)
+        midi.write(str(tmp))
+    return to
 
 
 def write_midi(to, midi) -> Path:
