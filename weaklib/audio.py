@@ -238,7 +238,7 @@ def found(path) -> Path:
     path = files.path(path)
     try:
         info = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError) as e:
+    except (FileNotFoundError, NotADirectoryError) as e:
         raise WeaklibError(f"There is no file {path}; check the path.") from e
     except OSError as e:
         raise _unread(path, e) from e

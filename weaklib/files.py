@@ -44,11 +44,11 @@ def path(name) -> Path:
     Raises
     ------
     WeaklibError
-        If there is nothing.
+        If there is nothing, or what no system takes.
     """
     name = os.fsdecode(name)
-    if not name:
-        raise WeaklibError("The name of a file or folder is empty; give one.")
+    if not name or "\0" in name:
+        raise WeaklibError("The name of a file or folder is empty or has a null character; give another one.")
     return Path(os.path.expanduser(name))  # pathlib's own refuses a file that is called ~draft.wav
 
 
