@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from weaklib import audio, files, headless, inference, widgets
+from weaklib import audio, files, inference, widgets
 from weaklib.files import WeaklibError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def python(code, cwd, **env):
     """Run code in a process of its own; return what it prints."""
     env = {**os.environ, "PYTHONPATH": str(ROOT)} | env
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, cwd=cwd, env=env)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, cwd=cwd,
+                          env=env)
     assert not done.returncode, done.stderr
     return done.stdout.strip()
 
@@ -117,7 +118,8 @@ def test_what_cannot_be_written_is_told_as_it_is(tmp_path):
                        ("y" * 256, "shorter name"), ("z" * 300 + "/x", "shorter name")):
         with pytest.raises(WeaklibError, match=f"Cannot write .*{says}"):
             files.write_bytes(tmp_path / name, b"x")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"] and not list((tmp_path / "folder").iterdir())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+    assert not list((tmp_path / "folder").iterdir())
     assert (tmp_path / "file").read_text() == "before"
 
 
@@ -157,8 +159,8 @@ def test_room_is_looked_for_where_nobody_may_look(monkeypatch, tmp_path):
 
 def test_a_lock_where_no_folder_can_be(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(WeaklibError, match="a file is where"):
-        files.lock(tmp_path / "file" / "x.lock")
+    with pytest.raises(WeaklibError, match="a file is where"), files.lock(tmp_path / "file" / "x.lock"):
+        raise AssertionError("held")
 
 
 WAITS = """

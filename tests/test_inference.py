@@ -518,7 +518,8 @@ def test_balance():
     a, b = RNG.standard_normal((2, 80_000))
     for channels, expected in (([a, -a], [1, -1]), ([-a, 0.9 * a], [1, -1]), ([0.9 * a, -a], [-1, 1]),
                                ([a, -a + 0.1 * b], [-1, 1]), ([a, b], [1, 1]),
-                               ([a + b, -a + b], [1, 1]), ([2 * a, -a, -a], [1, -1, -1]), ([0 * a, 0 * a], [1, 1]), ([a], [1])):
+                               ([a + b, -a + b], [1, 1]), ([2 * a, -a, -a], [1, -1, -1]),
+                               ([0 * a, 0 * a], [1, 1]), ([a], [1])):
         assert audio.balance([np.array(channels)])[1].tolist() == expected
 
 
@@ -537,8 +538,8 @@ def test_channels_that_cancel_are_heard(listener, tmp_path, upside_down, capsys)
     audio.write(tmp_path / "x.wav", upside_down, 44100)
     assert main(["transcribe", str(tmp_path / "x.wav"), "--out", str(tmp_path / "x.mid")]) == 0
     assert len(pretty_midi.PrettyMIDI(str(tmp_path / "x.mid")).instruments[0].notes) == 4
-    assert capsys.readouterr().err == (f"{tmp_path / 'x.wav'}: The channels cancel each other in their mean; it is taken "
-                                       "with channel 2 turned over.\n")
+    assert capsys.readouterr().err == (f"{tmp_path / 'x.wav'}: The channels cancel each other in their mean; it is "
+                                       "taken with channel 2 turned over.\n")
 
 
 def test_channels_that_cancel_are_separated_and_stay_as_they_are(pair):
@@ -592,7 +593,8 @@ def test_several_files_in_one_command(toy, listener, tmp_path, capsys):
     names = [str(tmp_path / name) for name in ("a.wav", "no.wav", "gone.wav", "b.flac")]
     assert main(["separate", *names, "--out", str(tmp_path / "stems")]) == 2
     printed = capsys.readouterr()
-    assert sorted(p.name for p in (tmp_path / "stems").iterdir()) == ["a-high.wav", "a-low.wav", "b-high.wav", "b-low.wav"]
+    written = ["a-high.wav", "a-low.wav", "b-high.wav", "b-low.wav"]
+    assert sorted(p.name for p in (tmp_path / "stems").iterdir()) == written
     assert printed.out.count("\n") == 4 and printed.err.count("\n") == 2
     assert main(["transcribe", names[0], names[3], "--out", str(tmp_path / "midi")]) == 0
     assert sorted(p.name for p in (tmp_path / "midi").iterdir()) == ["a.mid", "b.mid"]
@@ -643,7 +645,8 @@ def test_a_log_holds_no_progress(toy, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("argv", [["separate", "."], ["transcribe", "."], ["separate", ""], ["transcribe", ""],
                                   ["transcribe", "x.wav", "--out", ""], ["separate", "x.wav", "--out", ""],
-                                  ["separate", "x.wav", "--out", "x.wav/y"], ["transcribe", "x.wav", "--out", "x.wav/y"],
+                                  ["separate", "x.wav", "--out", "x.wav/y"],
+                                  ["transcribe", "x.wav", "--out", "x.wav/y"],
                                   ["transcribe", "x.wav", "--out", "y" * 252 + ".mid"],
                                   ["separate", "x.wav", "--out", "y" * 256]])
 def test_paths_that_are_no_good_get_a_sentence(toy, listener, tmp_path, monkeypatch, capsys, argv):
@@ -660,11 +663,12 @@ def test_paths_that_are_no_good_get_a_sentence(toy, listener, tmp_path, monkeypa
 def test_names_that_the_terminal_cannot_show(tmp_path, name, encoding, shown):
     audio.write(tmp_path / "x.wav", played(16000), 16000)
     os.rename(tmp_path / "x.wav", os.path.join(os.fsencode(tmp_path), name + b".wav"))
-    code = ("import sys, torch; from weaklib import inference; from weaklib.__main__ import main; from weaklib.papers import hung2021\n"
-            "hung2021.SEPARATING = inference.Separating('', 8000, 2000, 64, ('low',), lambda *_: lambda x: x[:, None])\n"
-            "sys.exit(main(sys.argv[1:]))")
+    code = ("import sys; from weaklib import inference, __main__; from weaklib.papers import hung2021\n"
+            "def load(*_): return lambda x: x[:, None]\n"
+            "hung2021.SEPARATING = inference.Separating('', 8000, 2000, 64, ('low',), load)\n"
+            "sys.exit(__main__.main(sys.argv[1:]))")
     done = subprocess.run([sys.executable, "-c", code, "separate", name + b".wav"], cwd=tmp_path, capture_output=True,
-                          env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(Path(__file__).parents[1])})
+                          env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(Path(__file__).parents[1])})
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, shown, b"")
     assert os.path.isfile(os.path.join(os.fsencode(tmp_path), name + b"-low.wav"))
 

@@ -145,14 +145,15 @@ def test_notebooks_are_stripped(path):
 def test_an_editable_install_is_found_from_the_folder_above(tmp_path):
     """Where a folder called weaklib, the checkout, would otherwise be taken for the package, with nothing in it."""
     above, checkout, site = (tmp_path / name for name in ("above", "above/weaklib", "site"))
-    shutil.copytree(ROOT / "weaklib", checkout / "weaklib", ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    shutil.copytree(ROOT / "weaklib", checkout / "weaklib",
+                    ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
     for name in ("pyproject.toml", "LICENSE", "run_all.py"):
         shutil.copy(ROOT / name, checkout)
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
     def python(code, cwd):
-        return subprocess.run([sys.executable, "-S", "-c", f"import site, sys; sys.path += {packages!r}; {code}"], cwd=cwd,
-                              env=env, capture_output=True, text=True)
+        code = f"import site, sys; sys.path += {packages!r}; {code}"
+        return subprocess.run([sys.executable, "-S", "-c", code], cwd=cwd, env=env, capture_output=True, text=True)
 
     packages = [path for path in sys.path if path.endswith("site-packages")]
     build = f"from setuptools import build_meta; print(build_meta.build_editable({str(tmp_path)!r}))"

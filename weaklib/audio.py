@@ -187,7 +187,8 @@ def balance(blocks: Iterable) -> tuple[np.ndarray, np.ndarray]:
         gram = gram + np.einsum("it,jt->ij", x, x)  # not a matrix product: BLAS would wake all its threads for it
     offset = total / n
     power = gram / n - np.outer(offset, offset)
-    offset[np.square(offset) <= max(10 ** (OFFSET / 10), 25 / n) * power.diagonal()] = 0  # chance: 5 standard deviations
+    least = max(10 ** (OFFSET / 10), 25 / n)  # re the power of the rest; chance: 5 standard deviations of a mean
+    offset[np.square(offset) <= least * power.diagonal()] = 0
     polarity = np.ones(len(offset))
     if power.mean() < 10 ** (CANCELS / 10) * power.diagonal().mean():  # of the mean; of the channels
         polarity[power[power.diagonal().argmax()] < 0] = -1
@@ -204,7 +205,8 @@ EXACT = (b"RIFF", b"RF64", b"BW64", b"riff", b"fLaC", b"FORM", b"caff", b".snd")
 FLAC = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
 
 #: Bytes of a sample, by soundfile's name of how it is stored.
-WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+WIDTHS = {"PCM_S8": 1, "PCM_U8": 1, "ULAW": 1, "ALAW": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4,
+          "DOUBLE": 8}
 
 #: Containers that know how long they are; FFmpeg guesses it of others.
 STATED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "ogg")
@@ -228,8 +230,8 @@ def _opened(path):
         raise WeaklibError(f"{path} does not fit into the memory; read a part of it.") from e
     except Exception as e:  # of two libraries in C, which have more kinds of errors than anybody lists
         if f and f.done:
-            raise WeaklibError(f"{path} cannot be read beyond {f.done / f.sr:.1f} s, where it is damaged, cut off or of "
-                               "another kind; get it again.") from e
+            raise WeaklibError(f"{path} cannot be read beyond {f.done / f.sr:.1f} s, where it is damaged, cut off or "
+                               "of another kind; get it again.") from e
         raise WeaklibError(f"{path} {NO_AUDIO}.") from e
 
 
@@ -306,6 +308,7 @@ class _Coded:
 
     def __init__(self, fd: int, path: Path, stack: ExitStack):
         import av
+        stated = _promised(fd)
         # By number, not by name, which FFmpeg could take for an address; and a playlist leads to no other file.
         options = {"fd": str(fd), "protocol_whitelist": "fd"}
         try:
@@ -318,7 +321,7 @@ class _Coded:
             raise _Passed("has no sound in it; choose a recording" if len(container.streams) else "")
         self.path, self.sr, self.n_channels, self.done = path, 0, 0, 0
         self._size, self._good, self._junk = os.fstat(fd).st_size, 0, 0
-        self._stated = _promised(fd) if container.format.name == "mp3" else 0
+        self._stated = stated if container.format.name == "mp3" else 0
         self._frames = self._decoded()
         first = next(self._frames, None)  # which is right about the rate and the channels, as headers need not be
         if first is None:
@@ -364,8 +367,8 @@ class _Coded:
                 now = frame.sample_rate, frame.layout.nb_channels
                 self.sr, self.n_channels = before = (self.sr, self.n_channels) if self.sr else now
                 if now != before:
-                    raise WeaklibError(f"{self.path} changes after {self.done / self.sr:.1f} s from {_format(*before)} to "
-                                       f"{_format(*now)}; split it there, or convert it to wav with another program.")
+                    raise WeaklibError(f"{self.path} changes after {self.done / self.sr:.1f} s from {_format(*before)} "
+                                       f"to {_format(*now)}; split it there, or convert it with another program.")
                 kind = frame.format.name, frame.layout.name
                 if kind[0] == "fltp" and now[1] < 8:
                     yield frame.to_ndarray()
@@ -390,15 +393,17 @@ class _Coded:
             stated = container.duration / 1e6
         lost = max(stated - n_seconds, self._junk / self._good * n_seconds)
         if lost > LACKING:
-            warnings.warn(f"{self.path} lacks about {lost:.1f} s: it is damaged or was cut off, and what can be decoded is "
-                          f"{n_seconds:.1f} s.", stacklevel=2)
+            warnings.warn(f"{self.path} lacks about {lost:.1f} s: it is damaged or was cut off, and what can be "
+                          f"decoded is {n_seconds:.1f} s.", stacklevel=2)
 
 
 def _promised(fd: int) -> int:
     """How many samples an mp3 says to have, at least, or 0."""
-    start = os.pread(fd, 10, 0)
+    start = os.read(fd, 10)
     tag = sum(byte << 7 * k for k, byte in enumerate(start[:5:-1])) + 10 if start.startswith(b"ID3") else 0
-    frame = os.pread(fd, 128, tag)
+    os.lseek(fd, tag, os.SEEK_SET)
+    frame = os.read(fd, 128)
+    os.lseek(fd, 0, os.SEEK_SET)
     for name, at in ((b"Xing", 8), (b"Info", 8), (b"VBRI", 14)):
         if frame[:1] == b"\xff" and (begin := frame.find(name)) > 0:
             n_samples = 1152 if frame[1] & 8 else 576  # in each

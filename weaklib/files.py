@@ -79,7 +79,8 @@ def checkout() -> Path | None:
 def home() -> Path:
     """Folder for what can be made again: corpora, local runs, weights.
 
-    ``WEAKLIB_HOME`` if set (from where the command was started), else ``.weaklib`` in the checkout, else the user's cache folder.
+    ``WEAKLIB_HOME`` if set (from where the command was started), else ``.weaklib`` in the checkout, else the user's
+    cache folder.
     """
     if os.environ.get("WEAKLIB_HOME"):
         return path(os.environ["WEAKLIB_HOME"]).absolute()
@@ -105,13 +106,13 @@ def sha256(path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-KEPT = "WEAKLIB_HOME for what weaklib keeps"
+KEPT = "for what weaklib keeps, set WEAKLIB_HOME"
 
 #: What to do when something cannot be written, by the number of the error.
 ADVICE = {
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), f"choose a folder that can be written ({KEPT})"),
     **dict.fromkeys((errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ), "choose another, shorter name"),
-    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "a file is where a folder should be: choose another folder"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), f"a file is where a folder should be: choose another one ({KEPT})"),
     errno.EISDIR: "a folder has that name: choose another one",
 }
 
@@ -209,9 +210,15 @@ def need_space(folder, n_bytes: int, setting: str = KEPT) -> None:
                            f"space or choose another disk ({setting}).")
 
 
+@contextmanager
 def lock(path):
-    """Return a lock that one process holds at a time (a context manager); `path` is its file."""
+    """Hold a lock that one process holds at a time; `path` is its file."""
     from filelock import FileLock
+    held = FileLock(str(path))
     with to_write(path):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(str(path))
+        held.acquire()
+    try:
+        yield held
+    finally:
+        held.release()
