@@ -521,7 +521,7 @@ def _written(to, path: Path, sr: int, n_channels: int, container: str, subtype: 
             for start in range(0, block.shape[-1], BLOCK):  # in one piece Vorbis takes it all on the stack
                 opened.write(block[:, start:start + BLOCK].T)
         except soundfile.SoundFileError as e:
-            raise OSError(str(e)) from e  # of which files.replacing knows what to say
+            raise OSError(str(e).rstrip(".")) from e  # of which files.replacing knows what to say
 
     with opened:
         yield add
