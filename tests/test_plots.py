@@ -4,7 +4,7 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
-from weaklib import metrics, plots, spectra, tables
+from weaklib import metrics, plots, tables
 from weaklib.files import WeaklibError
 from weaklib.rolls import piano_roll
 from weaklib.runs import Record

@@ -21,7 +21,6 @@ and of the supervised one are squared, see `_QUICK`; the preset ``paper`` has th
 """
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
