@@ -1,0 +1,247 @@
+"""Which runs of a grid are worth what, take how long, and come next.
+
+The value of a run is what its rows say: a headline row counts more than a row that a claim compares, and that more than
+any other; a first seed counts more than all later ones. What it takes is read from records of the same run, or of the
+same row with another seed, or else reckoned from its steps.
+
+Contents
+--------
+grid, gains
+    The runs of a paper's tables; what each adds to them.
+Costs
+    How long a run will take.
+Task, Agenda
+    Things to be done once, some before others, and which comes next.
+simulate
+    When each would begin and end.
+"""
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from statistics import median
+
+from weaklib import files, papers, runs
+from weaklib.files import WeaklibError
+
+#: Value of a row; see the module. A later seed is worth `LATER` as much as the one before.
+HEADLINE, CLAIMED, OTHER = 4.0, 2.0, 1.0
+LATER = 0.1
+#: Seconds of a training step, and of all else in a run, where nothing better is known.
+STEP, BESIDES = 0.1, 5.0
+TWO_THREADS = 1.45  # runs had two threads once; with one they take this much longer (see benchmarks/jobs.py)
+
+
+# What there is to do
+
+def grid(paper: str, preset: str, seeds: int | None = None) -> list[runs.Config]:
+    """Every run that fills the tables of a paper at a preset, once; several rows may share one."""
+    found = [config for table in papers.load(paper).tables_of(preset, seeds) for line in table.lines
+             for config in table.configs(line)]
+    return list({config.digest: config for config in found}.values())
+
+
+def with_needs(configs: Iterable[runs.Config]) -> list[runs.Config]:
+    """The runs and all that they start from, each once and after what it starts from."""
+    found: dict[str, runs.Config] = {}
+
+    def add(config):
+        if config.digest not in found:
+            for need in config.needs():
+                add(need)
+            found[config.digest] = config
+
+    for config in configs:
+        add(config)
+    return list(found.values())
+
+
+def gains(paper: str, preset: str, seeds: int | None = None) -> dict[str, float]:
+    """What each run of a paper's tables is worth, by its digest: the sum over the lines that it fills."""
+    module, worth = papers.load(paper), {}
+    headline = {line.row for table in module.tables_of("laptop") for line in table.lines}
+    claimed = _claimed(module)
+    for table in module.tables_of(preset, seeds):
+        for line in table.lines:
+            value = HEADLINE if line.row in headline else CLAIMED if line.row in claimed else OTHER
+            for config in table.configs(line):
+                worth[config.digest] = worth.get(config.digest, 0.0) + value * LATER ** config.seed
+    return worth
+
+
+def _claimed(module) -> set[str]:
+    """Rows that the claims of a paper ask for."""
+    asked: set[str] = set()
+
+    def values(row, *_, **__):
+        asked.add(row)
+        return []
+
+    for claim in module.CLAIMS.values():
+        claim.test(values)
+    return asked
+
+
+# How long it takes
+
+class Costs:
+    """How long runs take, by the records that there are; local records count before committed ones."""
+
+    def __init__(self, paper: str):
+        # committed ones first: those of this machine then take their place
+        found = [record for path in sorted(files.results().glob(f"*/{paper}/runs/*.json")) if (record := _read(path))]
+        self._same: dict[str, list[float]] = {}    # the run whatever its seed -> seconds
+        self._pace: dict[str, list[float]] = {}    # the network and the batch -> seconds per step
+        for records in (found, runs.kept(paper)):
+            same: dict[str, list[float]] = {}
+            pace: dict[str, list[float]] = {}
+            for record in records:
+                config, made = record.key["config"], record.provenance
+                seconds = made["seconds"] * (TWO_THREADS if made.get("threads", 1) > 1 else 1.0)
+                same.setdefault(_seedless(record.key), []).append(seconds)
+                if steps := _steps(config):
+                    pace.setdefault(_like(config), []).append(seconds / steps)
+            self._same |= same
+            self._pace |= pace
+
+    def __call__(self, config: runs.Config) -> float:
+        """Seconds that a run will take from where it stands, on one core that it has for itself."""
+        key = config.key()
+        steps = (_steps(key["config"]) or 0) if not config.label.endswith("input_mixture") else 0
+        seconds = (median(self._same[_seedless(key)]) if _seedless(key) in self._same else
+                   BESIDES + steps * median(self._pace.get(_like(key["config"]), [STEP])))
+        done = _checkpoint(config)
+        if steps and done and done.get("step"):
+            per_step = done.get("seconds", 0.0) / done["step"] or seconds / steps
+            return BESIDES + per_step * max(0, steps - done["step"])
+        return seconds
+
+
+def _read(path):
+    try:
+        return runs.read(path)
+    except WeaklibError:
+        return None
+
+
+def _checkpoint(config) -> dict | None:
+    try:
+        return runs.interrupted(config)
+    except WeaklibError:  # damaged; the run itself will say so
+        return None
+
+
+def _steps(config: dict) -> int | None:
+    return (config.get("plan") or {}).get("steps")
+
+
+def _seedless(key: dict) -> str:
+    def strip(x):
+        if isinstance(x, dict):
+            return {name: strip(value) for name, value in x.items() if name != "seed"}
+        return [strip(value) for value in x] if isinstance(x, list) else x
+
+    return repr(strip(key))
+
+
+def _like(config: dict) -> str:
+    return repr([config.get(name) for name in ("net", "batch", "stage")])
+
+
+# What comes next
+
+@dataclass(frozen=True)
+class Task:
+    """Something to be done once.
+
+    Attributes
+    ----------
+    name : str
+    seconds : float
+        That it will take.
+    needs : frozenset of str
+        Names of the tasks that must be done before.
+    gain : float
+        What it is worth; what is needed by others counts as much as the best of them.
+    """
+
+    name: str
+    seconds: float
+    needs: frozenset[str] = frozenset()
+    gain: float = 0.0
+
+
+@dataclass
+class Agenda:
+    """Tasks, and which of them comes next: the one that leads to the largest gain, then the one with the longest way
+    still to go behind it.
+    """
+
+    tasks: dict[str, Task]
+    waiting: set[str] = field(init=False)
+    running: set[str] = field(default_factory=set)
+    done: set[str] = field(default_factory=set)
+
+    def __post_init__(self):
+        self.waiting = set(self.tasks)
+        self._after: dict[str, list[str]] = {name: [] for name in self.tasks}
+        for task in self.tasks.values():
+            for need in task.needs:
+                self._after[need].append(task.name)
+        self._way: dict[str, float] = {}
+
+    def next(self, left: float = math.inf) -> Task | None:
+        """Take the next task whose gain can be had within `left` seconds; None if there is none now."""
+        ready = [self.tasks[name] for name in self.waiting if self.tasks[name].needs <= self.done]
+        worth = {task.name: self._worth(task, left) for task in ready}
+        able = [task for task in ready if worth[task.name] is not None]
+        if not able:
+            return None
+        best = max(able, key=lambda task: (worth[task.name], self._length(task), task.name))
+        self.waiting.remove(best.name)
+        self.running.add(best.name)
+        return best
+
+    def finish(self, name: str) -> None:
+        """Say that a task has been done."""
+        self.running.discard(name)
+        self.done.add(name)
+
+    def fail(self, name: str) -> list[str]:
+        """Say that a task has failed; returns the names of those that can now never be done."""
+        self.running.discard(name)
+        lost = [after for after in self._after[name] if after in self.waiting]
+        self.waiting -= set(lost)
+        return lost + [more for after in lost for more in self.fail(after)]
+
+    def _worth(self, task: Task, left: float) -> float | None:
+        """Largest gain that this task leads to within the time; None if there is not enough even for the task."""
+        left -= task.seconds
+        if left < 0:
+            return None
+        behind = [self._worth(self.tasks[name], left) for name in self._after[task.name] if name in self.waiting]
+        gain = max([task.gain, *(worth for worth in behind if worth is not None)])
+        return gain if gain > 0 or left == math.inf else None
+
+    def _length(self, task: Task) -> float:
+        """Seconds of the longest chain of tasks that begins with this one."""
+        if task.name not in self._way:
+            self._way[task.name] = task.seconds + max((self._length(self.tasks[name])
+                                                       for name in self._after[task.name]), default=0.0)
+        return self._way[task.name]
+
+
+def simulate(tasks: Iterable[Task], slots: int, budget: float = math.inf) -> dict[str, tuple[float, float]]:
+    """Return when each task would begin and end, in seconds, with `slots` at a time; within a budget, perhaps not all.
+    """
+    agenda, now, spans, ends = Agenda({task.name: task for task in tasks}), 0.0, {}, []
+    while True:
+        while len(ends) < slots and (task := agenda.next(budget - now)):
+            spans[task.name] = (now, now + task.seconds)
+            heapq.heappush(ends, (now + task.seconds, task.name))
+        if not ends:
+            return spans
+        now, name = heapq.heappop(ends)
+        agenda.finish(name)
