@@ -31,7 +31,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import resource_tracker
 
-from weaklib import papers, planning, progress, runs
+from weaklib import planning, progress, runs
 from weaklib.files import WeaklibError
 from weaklib.planning import Agenda, Task
 
@@ -101,19 +101,17 @@ def work(configs: Iterable[runs.Config], *, device: str = "auto", fresh: bool = 
     gains : dict of str to float, optional
         What each run is worth, by its digest; the most valuable ones come first. See `weaklib.planning.gains`.
     trainer : callable, optional
-        ``trainer(config, folder, device=, show=)`` in place of the `train` of the config's paper.
+        ``trainer(config, folder, device=, show=)`` in place of the `train` of the config's experiment.
     out : file, optional
         Where progress is told; see `weaklib.progress.Screen`.
     """
     configs = list(configs)
     if fresh:
         _forget(configs)
-    todo = open_runs(configs)
+    todo = planning.open_runs(configs)
     if not todo:
         return Outcome()
-    costs = {paper: planning.Costs(paper) for paper in {config.paper for config in todo.values()}}
-    tasks = [Task(digest, costs[config.paper](config), frozenset(c.digest for c in config.needs() if c.digest in todo),
-                  (gains or {}).get(digest, 0.0 if gains else 1.0)) for digest, config in todo.items()]
+    tasks = planning.tasks(todo, gains)
     if n is None and not cluster:
         n = width(tasks, device)
     grid = _Grid(todo, tasks, trainer or _trainer, device, show, budget, progress.Screen(out))
@@ -122,21 +120,6 @@ def work(configs: Iterable[runs.Config], *, device: str = "auto", fresh: bool = 
         if fresh:
             engine.everywhere(_forget, configs)
         return grid.work(engine)
-
-
-def open_runs(configs: Iterable[runs.Config]) -> dict[str, runs.Config]:
-    """The runs that have no local record, and those without one that they start from, by digest, in order."""
-    found: dict[str, runs.Config] = {}
-
-    def add(config):
-        if config.digest not in found and not runs.find(config, "", "local"):
-            for need in config.needs():
-                add(need)
-            found[config.digest] = config
-
-    for config in configs:
-        add(config)
-    return found
 
 
 def default(device: str = "auto") -> int:
@@ -165,7 +148,8 @@ def _forget(configs) -> None:
 
 
 def _trainer(config, folder, *, device, show):
-    return papers.load(config.paper).train(config, folder, device=device, show=show)
+    from weaklib import experiment
+    return experiment.load(config.paper).train(config, folder, device=device, show=show)
 
 
 # The grid, from where it is watched
@@ -381,7 +365,7 @@ class _Here(contextlib.nullcontext):
     def begin(self, name, function, args) -> None:
         def tell(event, *what):
             self.grid.handle(event, name, *what)
-            if self.grid.remaining() < 0:
+            if event == "told" and self.grid.remaining() < 0:  # after a step, and so after its checkpoint
                 raise Stopped
 
         event, *what = _perform(function, args, tell)

@@ -6,11 +6,13 @@ same row with another seed, or else reckoned from its steps.
 
 Contents
 --------
-grid, gains
-    The runs of a paper's tables; what each adds to them.
+gains
+    What each run adds to the tables of a paper.
+open_runs
+    Those that have no record yet, and those without one that they start from.
 Costs
     How long a run will take.
-Task, Agenda
+Task, tasks, Agenda
     Things to be done once, some before others, and which comes next.
 simulate
     When each would begin and end.
@@ -19,11 +21,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
 from statistics import median
 
-from weaklib import files, papers, runs
+from weaklib import experiment, files, runs
+from weaklib.claims import Cell
 from weaklib.files import WeaklibError
 
 #: Value of a row; see the module. A later seed is worth `LATER` as much as the one before.
@@ -36,52 +39,58 @@ TWO_THREADS = 1.45  # runs had two threads once; with one they take this much lo
 
 # What there is to do
 
-def grid(paper: str, preset: str, seeds: int | None = None) -> list[runs.Config]:
-    """Every run that fills the tables of a paper at a preset, once; several rows may share one."""
-    found = [config for table in papers.load(paper).tables_of(preset, seeds) for line in table.lines
-             for config in table.configs(line)]
-    return list({config.digest: config for config in found}.values())
+def gains(paper: str, preset: str, seeds: int | None = None) -> dict[str, float]:
+    """What each run of a paper's tables is worth, by its digest: the sum over the rows that it fills."""
+    paper, worth = experiment.load(paper), {}
+    claimed = set(_rows(list(paper.grid.claims.values())))
+    for sheet in paper.sheets(preset, seeds):
+        for row in sheet.rows:
+            value = HEADLINE if row.headline else CLAIMED if row.key in claimed else OTHER
+            for config in sheet.configs(row):
+                worth[config.digest] = worth.get(config.digest, 0.0) + value * LATER ** config.seed
+    return worth
 
 
-def with_needs(configs: Iterable[runs.Config]) -> list[runs.Config]:
-    """The runs and all that they start from, each once and after what it starts from."""
-    found: dict[str, runs.Config] = {}
+def _rows(claim) -> Iterator[str]:
+    """Rows of the cells that a claim is made of, at whatever depth."""
+    if isinstance(claim, Cell):
+        yield claim.row
+    elif isinstance(claim, (list, tuple)):
+        for part in claim:
+            yield from _rows(part)
+    elif is_dataclass(claim):
+        for f in fields(claim):
+            yield from _rows(getattr(claim, f.name))
+
+
+def open_runs(configs: Iterable[runs.Config], fresh: bool = False) -> dict[str, runs.Config]:
+    """The runs that have no local record, each after those without one that it starts from, by digest.
+
+    Parameters
+    ----------
+    configs : iterable of Config
+    fresh : bool
+        Whether the configs themselves, though not what they start from, count as if they had none.
+    """
+    configs, found = list(configs), {}
+    again = {config.digest for config in configs} if fresh else ()
 
     def add(config):
-        if config.digest not in found:
+        if config.digest not in found and (config.digest in again or not _has_record(config)):
             for need in config.needs():
                 add(need)
             found[config.digest] = config
 
     for config in configs:
         add(config)
-    return list(found.values())
+    return found
 
 
-def gains(paper: str, preset: str, seeds: int | None = None) -> dict[str, float]:
-    """What each run of a paper's tables is worth, by its digest: the sum over the lines that it fills."""
-    module, worth = papers.load(paper), {}
-    headline = {line.row for table in module.tables_of("laptop") for line in table.lines}
-    claimed = _claimed(module)
-    for table in module.tables_of(preset, seeds):
-        for line in table.lines:
-            value = HEADLINE if line.row in headline else CLAIMED if line.row in claimed else OTHER
-            for config in table.configs(line):
-                worth[config.digest] = worth.get(config.digest, 0.0) + value * LATER ** config.seed
-    return worth
-
-
-def _claimed(module) -> set[str]:
-    """Rows that the claims of a paper ask for."""
-    asked: set[str] = set()
-
-    def values(row, *_, **__):
-        asked.add(row)
-        return []
-
-    for claim in module.CLAIMS.values():
-        claim.test(values)
-    return asked
+def _has_record(config) -> bool:
+    try:
+        return runs.find(config, "", "local") is not None
+    except WeaklibError:
+        return False  # damaged: the run itself will say so
 
 
 # How long it takes
@@ -90,11 +99,11 @@ class Costs:
     """How long runs take, by the records that there are; local records count before committed ones."""
 
     def __init__(self, paper: str):
-        # committed ones first: those of this machine then take their place
-        found = [record for path in sorted(files.results().glob(f"*/{paper}/runs/*.json")) if (record := _read(path))]
+        committed = [record for path in sorted(files.results().glob(f"*/{paper}/runs/*.json"))
+                     if (record := _read(path))]
         self._same: dict[str, list[float]] = {}    # the run whatever its seed -> seconds
         self._pace: dict[str, list[float]] = {}    # the network and the batch -> seconds per step
-        for records in (found, runs.kept(paper)):
+        for records in (committed, runs.kept(paper)):  # the later ones take the place of the others
             same: dict[str, list[float]] = {}
             pace: dict[str, list[float]] = {}
             for record in records:
@@ -171,6 +180,14 @@ class Task:
     seconds: float
     needs: frozenset[str] = frozenset()
     gain: float = 0.0
+
+
+def tasks(todo: dict[str, runs.Config], worth: dict[str, float] | None = None) -> list[Task]:
+    """The runs that `open_runs` found as tasks, by their digests; without `gains` each is worth as much."""
+    costs = {paper: Costs(paper) for paper in {config.paper for config in todo.values()}}
+    return [Task(digest, costs[config.paper](config),
+                 frozenset(need.digest for need in config.needs() if need.digest in todo),
+                 1.0 if worth is None else worth.get(digest, 0.0)) for digest, config in todo.items()]
 
 
 @dataclass

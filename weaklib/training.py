@@ -8,6 +8,8 @@ Contents
 --------
 Plan
     How long, how fast, how averaged, when to stop.
+Task
+    What there is to train.
 fit
     Train a model to a plan.
 """
@@ -20,6 +22,7 @@ import math
 import os
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -60,6 +63,16 @@ class Plan:
             return self.lr
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.lr * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@dataclass
+class Task:
+    """What there is to train: what `fit` takes, but for how long and where."""
+
+    model: torch.nn.Module
+    draw: Callable
+    loss: Callable
+    validate: Callable
 
 
 @dataclass
