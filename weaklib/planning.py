@@ -108,6 +108,8 @@ class Costs:
             pace: dict[str, list[float]] = {}
             for record in records:
                 config, made = record.key["config"], record.provenance
+                if "seconds" not in made:
+                    continue
                 seconds = made["seconds"] * (TWO_THREADS if made.get("threads", 1) > 1 else 1.0)
                 same.setdefault(_seedless(record.key), []).append(seconds)
                 if steps := _steps(config):
