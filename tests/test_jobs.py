@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from weaklib import files, jobs, runs, training
+from weaklib import jobs, runs, training
 from weaklib.files import WeaklibError
 
 STEPS = 30

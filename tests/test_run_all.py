@@ -1,6 +1,5 @@
 """run_all.py on notebooks of a few lines: what it passes on, what it survives, what it says."""
 import io
-import json
 import os
 import re
 import signal

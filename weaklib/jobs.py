@@ -41,6 +41,7 @@ DEATHS = 3          # of its worker, after which a run is given up
 TELL = 0.5          # s between two reports of a run
 RENDER = 5.0        # s that a split of a corpus is expected to take
 GPU = "GPU"         # the resource of a Dask worker that has one
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 class Stopped(Exception):
@@ -126,13 +127,14 @@ def default(device: str = "auto") -> int:
     """How many runs this machine takes at a time: one per GPU, or one per physical core if the memory is enough."""
     import psutil
     from dask.system import CPU_COUNT  # those that this process may use
+    from distributed.system import MEMORY_LIMIT
 
     from weaklib import training
     if training.resolve(device) == "cuda":
         import torch
         return torch.cuda.device_count()
     cores = min(psutil.cpu_count(logical=False) or CPU_COUNT, CPU_COUNT)
-    return max(1, min(cores, int(psutil.virtual_memory().total / MEMORY)))
+    return max(1, min(cores, int(MEMORY_LIMIT / MEMORY)))
 
 
 def width(tasks: list[Task], device: str = "auto") -> int:
@@ -409,7 +411,8 @@ class _Cluster:
         except (OSError, TimeoutError, ValueError) as e:
             raise WeaklibError(f"No Dask scheduler with a worker answers at {self.address}; start `dask scheduler` and "
                                "`dask worker`, or leave --cluster out.") from e
-        self.gpu = self.device == "cuda" or self.device == "auto" and any(GPU in w["resources"] for w in self._workers())
+        self.gpu = self.device == "cuda" or self.device == "auto" and any(
+            GPU in worker["resources"] for worker in self._workers())
 
     def _workers(self) -> list[dict]:
         return list(self.client.scheduler_info(n_workers=-1)["workers"].values())
@@ -485,7 +488,8 @@ class _Local(_Cluster):
         resource_tracker.ensure_running()  # at its start it would let the signal through again
         stack.callback(_restore, dict(os.environ))  # a nanny changes the environment of its own process too
         stack.enter_context(dask.config.set({
-            "distributed.nanny.pre-spawn-environ": {**runs.ENVIRONMENT, **THREADS, "DASK_LOGGING__DISTRIBUTED": "critical"},
+            "distributed.nanny.pre-spawn-environ": {**runs.ENVIRONMENT, **THREADS,
+                                                    "DASK_LOGGING__DISTRIBUTED": "critical"},
             "distributed.scheduler.allowed-failures": DEATHS}))
         cluster = stack.enter_context(LocalCluster(
             n_workers=self.n, threads_per_worker=1, worker_class=Keeper, host="127.0.0.1", memory_limit=0,
@@ -495,9 +499,6 @@ class _Local(_Cluster):
 
     def slots(self) -> int:
         return self.n
-
-
-THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _restore(environ: dict) -> None:

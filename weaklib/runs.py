@@ -363,8 +363,8 @@ def trained(record: Record | None, name: str) -> tuple[dict, dict]:
     """
     tensors, about = weights.load((record and record.weights_path) or weights.shipped(name))
     if record and about["key"] != record.key:  # of one record, the shipped weights are its own
-        raise WeaklibError(f"The weights of {record.id} are not on this machine; train it here, or leave the record out "
-                           "for what comes with the package.")
+        raise WeaklibError(f"The weights of {record.id} are not on this machine; train it here, or leave the record "
+                           "out for what comes with the package.")
     return {key: t.float() for key, t in tensors.items()}, about["key"]["config"]
 
 
@@ -385,7 +385,8 @@ def provenance(started: float, seconds: float) -> dict:
         "weaklib": __version__, "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--", "weaklib")),
         "lock_sha256": files.sha256(lock) if lock and lock.exists() else None,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), "seconds": round(seconds, 1),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(seconds, 1),
         "device": torch.cuda.get_device_name() if cuda else _cpu(), "threads": torch.get_num_threads(),
         "peak_memory_mb": _peak_memory(),
         "platform": f"{platform.system()} {platform.machine()}", "python": platform.python_version(),
