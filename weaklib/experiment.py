@@ -33,6 +33,7 @@ PAPERS = ("wisdom2020", "hung2021")
 class Method(Protocol):
     """What a paper's module has; it may also have `SEPARATING` and `TRANSCRIBING`, see `weaklib.specs`."""
 
+    CRITERION: str               #: by what a training is judged, as the axis of its curve says it
     Config: type[runs.Config]    #: with a field `corpus`, what is heard when a model is scored, and a `plan`
 
     def build(self, cfg) -> torch.nn.Module:

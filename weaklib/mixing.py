@@ -6,8 +6,6 @@ Mixtures
     Batches for MixIT and PIT.
 loss
     Both losses on such a batch.
-separate
-    A network on many items.
 pairs
     Two recordings each, to be told apart.
 """
@@ -73,20 +71,11 @@ def loss(model, batch: dict, snr_max: float = 30.0):
     return torch.cat([function(e, ref, snr_max=snr_max)[0] for e, (function, ref) in zip(est, references)]).mean()
 
 
-@torch.no_grad()
-def separate(model, mixtures, batch: int = 25):
-    """Separate ``(item, time)`` into ``(item, source, time)``, a few items at a time."""
-    device = next(model.parameters()).device
-    return torch.cat([model(x.to(device)).cpu() for x in mixtures.split(batch)])
-
-
-def pairs(corpus):
-    """Pair each item with the next one of another recording: (pair, 2, time).
+def pairs(items: list[dict]):
+    """Pair each item of a split with the next one of another recording: (pair, 2, time).
 
     With one recording only, with the next one cut elsewhere: a mixture with itself says nothing.
     """
-    items = [corpus[i] for i in range(len(corpus))]
-
     def partner(i):
         others = items[i + 1:] + items[:i]
         of_another = (o["mix"] for o in others if o["labels"] != items[i]["labels"])

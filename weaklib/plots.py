@@ -400,15 +400,15 @@ class Live:
     ----------
     title : str
     **options
-        Of `history`.
+        Of `history`; without `ylabel`, the name of the criterion stands there.
     """
 
     def __init__(self, title: str, **options):
         self.title, self.options, self._handle = title, options, None
 
-    def __call__(self, entries: list[dict]) -> None:
+    def __call__(self, entries: list[dict], ylabel: str) -> None:
         from IPython.display import display
-        figure = history({self.title: entries}, **self.options)
+        figure = history({self.title: entries}, **{"ylabel": ylabel} | self.options)
         if self._handle is None:
             self._handle = display(figure, display_id=True)
         else:

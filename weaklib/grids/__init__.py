@@ -45,8 +45,6 @@ class Grid:
         By the id they have in ``tables/claims.csv``.
     shipped : str
         Row whose model comes with the package.
-    score : str
-        What the curve of a training shows.
     headline : tuple
         For the README: a quantity, after what it is in words.
     others : tuple of Row
@@ -59,7 +57,6 @@ class Grid:
     tables: tuple[Table, ...]
     claims: dict[str, Claim]
     shipped: str
-    score: str
     headline: tuple[str, object] | None = None
     others: tuple[Row, ...] = ()
 

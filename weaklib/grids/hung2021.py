@@ -164,7 +164,7 @@ CLAIMS = {
 GRID = Grid(
     title="Hung, Wichern and Le Roux, ICASSP 2021: Transcription Is All You Need",
     weak_label="the score", presets=PRESETS, tables=(SEPARATION, TRANSCRIPTION, RATES), claims=CLAIMS,
-    shipped="finetune_c_h_aml", score="validation score (−loss, higher is better)",
+    shipped="finetune_c_h_aml",
     headline=("share of the gap between mixture and supervised that is closed", SHARE),
     others=(Row("mixture_pretrain", "Transcriptor", "transcriptor", TRANSCRIPTOR, role="reference"),
             Row("classifier", "Classifier", "transcriptor", TRANSCRIPTOR | {"target": "activity"}, role="reference")))

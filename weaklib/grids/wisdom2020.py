@@ -75,6 +75,6 @@ CLAIMS = {
 GRID = Grid(
     title="Wisdom et al., NeurIPS 2020: Unsupervised Sound Separation Using Mixture Invariant Training",
     weak_label="none: mixtures only", presets=PRESETS, tables=(FIGURE2,), claims=CLAIMS,
-    shipped="dry_1or2src_matched_unsup100", score="SI-SNRi, dB",
+    shipped="dry_1or2src_matched_unsup100",
     headline=("MixIT's share of PIT's improvement, 1 or 2 voices", Ratio(MIXIT["dry"], PIT["dry"])),
     others=(_mixture("reverb", "reverb_input_mixture"),))

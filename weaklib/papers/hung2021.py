@@ -30,11 +30,12 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from weaklib import audio, corpora, keys, losses, metrics, runs, training
+from weaklib import audio, corpora, evaluation, keys, losses, metrics, runs, training
 from weaklib.losses.score import LOWEST, PITCHES
 from weaklib.models import TCN
 from weaklib.specs import Separating, Transcribing
 
+CRITERION = "−loss on validation"
 INSTRUMENTS = ("piano", "guitar", "bass")
 SR, N_FFT, HOP = 16000, 2048, 500                # section 3.2: 32 frames per second
 N_BINS = N_FFT // 2 + 1
@@ -316,7 +317,6 @@ def songs(corpus):
         index += n_clips
 
 
-@torch.no_grad()
 def score_separator(model, corpus) -> dict:
     """Score a separator on whole songs, separated in windows of the corpus' clips.
 
@@ -335,7 +335,7 @@ def score_separator(model, corpus) -> dict:
     scores = {f"si_sdr/{name}": [] for name in (*INSTRUMENTS, "avg")}
     for items in songs(corpus):
         mix, ref = (torch.stack([item[key] for item in items]) for key in ("mix", "sources"))
-        est = model.separate(mix) if model else mix[:, None].expand_as(ref)
+        est = _each(model, mix, model.separate) if model else mix[:, None].expand_as(ref)
         values = metrics.si_sdr(*(x.transpose(0, 1).flatten(1) for x in (est, ref)))
         heard = ref.square().sum((0, 2)) > 0
         for name, value, is_heard in zip(INSTRUMENTS, values.tolist(), heard):
@@ -346,7 +346,6 @@ def score_separator(model, corpus) -> dict:
     return scores
 
 
-@torch.no_grad()
 def score_transcriptor(model: Transcriptor, corpus) -> dict:
     """Score a transcriptor on whole songs, mixtures and isolated tracks, in windows of the corpus' clips.
 
@@ -360,9 +359,9 @@ def score_transcriptor(model: Transcriptor, corpus) -> dict:
     scores: dict[str, list] = {}
     for items in songs(corpus):
         roll = _song([item["roll"] for item in items])
-        mixed = model(magnitude(torch.stack([item["mix"] for item in items]))).sigmoid()
-        stems = magnitude(torch.stack([item["sources"] for item in items]))
-        alone = torch.stack([model(stems[:, i]).sigmoid()[:, i] for i in range(len(INSTRUMENTS))], 1)
+        mixed = _probabilities(model, torch.stack([item["mix"] for item in items]))
+        stems = torch.stack([item["sources"] for item in items])
+        alone = torch.stack([_probabilities(model, stems[:, i])[:, i] for i in range(len(INSTRUMENTS))], 1)
         for on, probabilities in (("mixture", _song(mixed)), ("isolated", _song(alone))):
             est = probabilities > model.thresholds[:, None, None]
             values = {"note_accuracy": metrics.note_accuracy(est, roll), "frame_f1": metrics.frame_f1(est, roll),
@@ -377,6 +376,16 @@ def score_transcriptor(model: Transcriptor, corpus) -> dict:
     return scores
 
 
+def _each(model, clips, apply):
+    """Apply a model to clips, a few at a time."""
+    return torch.stack([out for _, out in evaluation.each(model, clips, apply=apply)])
+
+
+def _probabilities(model: Transcriptor, clips):
+    """Waveforms (clip, time) -> probabilities of notes, (clip, source, pitch, frame)."""
+    return _each(model, clips, lambda x: model(magnitude(x)).sigmoid())
+
+
 def _song(clips):
     """Join clips (clip, source, pitch, frame) to one song (source, pitch, frame), overlap of one frame and all."""
     return torch.cat(list(clips), -1)
@@ -388,7 +397,7 @@ def choose_thresholds(model: Transcriptor, corpus) -> None:
     accuracy = []
     for items in songs(corpus):
         roll = _song([item["roll"] for item in items])
-        probabilities = _song(model(magnitude(torch.stack([item["mix"] for item in items]))).sigmoid())
+        probabilities = _song(_probabilities(model, torch.stack([item["mix"] for item in items])))
         accuracy.append(torch.stack([metrics.note_accuracy(probabilities > float(t), roll) for t in THRESHOLDS]))
     best = torch.stack(accuracy).nanmean(0).argmax(0)  # (song, threshold, source) -> (source,)
     model.thresholds.copy_(torch.as_tensor(THRESHOLDS)[best])
@@ -412,7 +421,7 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
     # The adversarial terms are no criterion: they are best when the transcriptor is worst.
     criterion = partial(loss, cfg=replace(cfg, loss=replace(cfg.loss, aml=0.0, atl=0.0)))
     return training.Task(model, Clips(cfg, corpora.load(cfg.corpus, "train", cfg.preset)), loss,
-                         partial(objective, batches=fixed, loss=criterion))
+                         evaluation.Criterion(CRITERION, partial(objective, batches=fixed, loss=criterion)))
 
 
 LOSSES = {"transcriptor": transcription, "supervised": supervised, "isolated": isolated, "finetune": joint}

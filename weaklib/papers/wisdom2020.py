@@ -24,12 +24,12 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 
 import numpy as np
-import torch
 
-from weaklib import corpora, keys, metrics, mixing, runs, training
+from weaklib import corpora, evaluation, keys, metrics, mixing, runs, training
 from weaklib.models import TDCN
 from weaklib.specs import Separating
 
+CRITERION = "SI-SNRi on validation, dB"
 N_OUT = 4  # outputs: a mixture of two mixtures of up to two speakers (section 4.1)
 
 
@@ -88,8 +88,8 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
     draw = mixing.Mixtures(matched, supervised, batch=cfg.batch, unsupervised=cfg.unsupervised,
                            one_or_two=cfg.one_or_two, seed=cfg.seed)
     validation = corpora.load(cfg.corpus, "validation", cfg.preset)
-    return training.Task(model, draw, partial(mixing.loss, snr_max=cfg.snr_max),
-                         lambda m: float(np.mean(next(iter(score_on(m, validation).values())))))
+    return training.Task(model, draw, partial(mixing.loss, snr_max=cfg.snr_max), evaluation.Criterion(
+        CRITERION, lambda m: np.mean(next(iter(score_on(m, validation).values())))))
 
 
 # Scores
@@ -115,18 +115,22 @@ def score_on(model, corpus) -> dict:
         and ``ss``, the SI-SNR of the best output when the first speaker talks alone. Without sources, per mixture of
         two recordings: ``momi``.
     """
-    if "sources" not in corpus[0]:
-        mixtures = mixing.pairs(corpus)
-        mix = mixtures.sum(1)
-        return {"momi": metrics.momi(mixing.separate(model, mix), mixtures, mix).tolist()}
-    sources = torch.stack([corpus[i]["sources"] for i in range(len(corpus))])
-    mix, alone = sources.sum(1), sources[:, 0]
-    before = metrics.si_sdr(mix[:, None], sources).mean(1)
+    items = [corpus[i] for i in range(len(corpus))]
+    if "sources" not in items[0]:
+        pairs = evaluation.each(model, mixing.pairs(items), take=lambda pair: pair.sum(0))
+        return {"momi": [_one(metrics.momi, est, pair, pair.sum(0)) for pair, est in pairs]}
+    before = [_one(metrics.si_sdr, item["mix"].expand_as(item["sources"]), item["sources"]) for item in items]
     if model is None:
-        return {"si_snri": [0.0] * len(mix), "si_snr": before.tolist()}
-    gain = metrics.msi(mixing.separate(model, mix), sources, mix)
-    return {"si_snri": gain.tolist(), "si_snr": (before + gain).tolist(),
-            "ss": metrics.single_source(mixing.separate(model, alone), alone).tolist()}
+        return {"si_snri": [0.0] * len(items), "si_snr": before}
+    gain = [_one(metrics.msi, est, item["sources"], item["mix"]) for item, est in evaluation.each(model, items)]
+    alone = evaluation.each(model, items, take=lambda item: item["sources"][0])
+    return {"si_snri": gain, "si_snr": [x + y for x, y in zip(before, gain)],
+            "ss": [_one(metrics.single_source, est, item["sources"][0]) for item, est in alone]}
+
+
+def _one(metric, *signals) -> float:
+    """Score one item; the mean over its sources, where there are several."""
+    return float(metric(*(x[None] for x in signals)).mean())
 
 
 SEPARATING = Separating(
