@@ -140,7 +140,7 @@ def test_two_processes_of_this_machine_one_is_killed_and_the_records_are_the_sam
     killer = kill_a_worker(store, at_step=12)
     before = dict(os.environ)
     outcome = jobs.work(grid(), device="cpu", n=2, trainer=slowly,
-                        show=lambda cfg: lambda history: shown.update({cfg.id: history}))
+                        show=lambda cfg: lambda history, _: shown.update({cfg.id: history}))
     killer.join()
     assert sorted(outcome.trained) == sorted(expected) and not outcome.failed and not outcome.left
     assert results(grid()) == expected
@@ -346,7 +346,7 @@ def test_seconds_are_those_of_all_starts(store):
         pass
 
     def stops(cfg, folder, *, device, show):
-        def stop(history):
+        def stop(*_):
             raise Enough
         train(cfg, folder, device=device, show=stop, pause=0.05)
 
@@ -355,6 +355,28 @@ def test_seconds_are_those_of_all_starts(store):
     assert spent["step"] == 9 and spent["seconds"] >= 0.45  # stopped after the tenth, before its checkpoint
     record, = jobs_of(Toy("a"))
     assert record.provenance["seconds"] >= spent["seconds"]
+
+
+def test_a_second_kill_before_the_next_checkpoint_costs_nothing_of_the_history(store, expected):
+    run = grid()[1]  # a
+
+    def killed(at: int, save_every: float):
+        def draw_until(cfg, folder, *, device, show):
+            real = training.fit
+            training.fit = lambda model, draw, *rest, **options: real(
+                model, lambda step: os._exit(9) if step == at else draw(step), *rest,
+                **{**options, "save_every": save_every})
+            return train(cfg, folder, device=device, show=show)
+
+        process = forked(lambda: jobs.work([run], device="cpu", n=1, trainer=draw_until))
+        process.join(60)
+        assert process.exitcode == 9
+
+    killed(at=14, save_every=0.0)
+    killed(at=17, save_every=1e9)  # nor the next validation
+    jobs.work([run], device="cpu", n=1, trainer=train)
+    assert results([run])[run.id] == expected[run.id]
+    assert [step for _, step in steps(store)] == [*range(14), *range(14, 17), *range(14, STEPS)]
 
 
 def test_fresh_trains_again_what_is_asked_for_and_nothing_else(store, expected):

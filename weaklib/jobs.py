@@ -68,8 +68,8 @@ def train(configs: Iterable[runs.Config], *, device: str = "auto", fresh: bool =
     fresh : bool
         Train again what has been trained (but not what it starts from, unless that is among the configs).
     show : callable, optional
-        ``show(config)`` -> what is called with the history of that run after each validation, such as a
-        `weaklib.plots.Live`.
+        ``show(config)`` -> what is called after each validation of that run, as `weaklib.training.fit` calls its own
+        `show`; such as a `weaklib.plots.Live`.
     n : int, optional
         Runs at a time; see `default`.
     cluster : str, optional
@@ -246,7 +246,8 @@ class _Grid:
             if self.show and name not in self.shows:
                 self.shows[name] = self.show(self.todo[name])
             if self.shows.get(name):
-                self.shows[name](list(*what))
+                entries, *others = what
+                self.shows[name](list(entries), *others)
         else:
             del self.jobs[name]
             sent, why, said = what
