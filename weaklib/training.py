@@ -33,7 +33,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from weaklib import weights
+from weaklib import files, weights
 from weaklib.evaluation import PRECISIONS, modules_in
 from weaklib.files import WeaklibError
 from weaklib.keys import keyed
@@ -217,9 +217,10 @@ def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, 
     steps = range(state.step, plan.steps)
     # On a CPU nothing is gained: the laptop preset of wisdom2020 draws for 7 of the 145 ms of a step, on one thread,
     # and needs as much processor time either way.
-    with (open(folder / LOG if first else os.devnull, "w") as log,
+    if first:
+        files.write_bytes(folder / LOG, "".join(lines).encode())  # whole: it is not written again before a checkpoint
+    with (open(folder / LOG if first else os.devnull, "a") as log,
           closing(_batches(draw, steps, ahead=fabric.device.type == "cuda")) as batches):
-        log.writelines(lines)
         for step in track(steps, desc, total=plan.steps, initial=state.step) if first else steps:
             if plan.patience and state.stale >= plan.patience:
                 break
