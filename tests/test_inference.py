@@ -12,9 +12,8 @@ import soundfile
 import torch
 
 import weaklib
-from weaklib import audio, experiment, inference, progress, runs
+from weaklib import audio, experiment, inference, progress, rolls, runs
 from weaklib.__main__ import main
-from weaklib.corpora.band import piano_roll
 from weaklib.files import WeaklibError
 from weaklib.papers import hung2021
 from weaklib.specs import Separating, Transcribing
@@ -205,38 +204,6 @@ def test_models_trained_here_are_listed_by_what_they_can_do_and_work(monkeypatch
     assert len(weaklib.transcribe(x, 16000, record=made["mixture_pretrain"]).instruments) == 3
 
 
-# Notes
-
-def random_notes(rng, n_frames, rate):
-    """Notes (n, 4) in the middle of whole frames, at least two frames long, with a frame between those of one pitch."""
-    found = []
-    for pitch in rng.choice(np.arange(21, 109), 12, replace=False):
-        frame = int(rng.integers(0, 10))
-        while (stop := frame + int(rng.integers(2, 12))) <= n_frames:
-            jitter = rng.uniform(-0.4, 0.4, 2)
-            found.append(((frame + jitter[0]) / rate, (stop + jitter[1]) / rate, pitch, 80))
-            frame = stop + int(rng.integers(1, 9))
-    return np.array(sorted(found))
-
-
-def test_notes_of_a_roll_are_those_it_was_made_of():
-    for seed in range(20):
-        played = random_notes(np.random.default_rng(seed), 100, 32)
-        got = inference.notes(piano_roll(played, 100, 32) > 0, 32)
-        assert len(got) == len(played)
-        by_pitch = lambda rows: rows[np.lexsort((rows[:, 0], rows[:, 2]))]
-        assert np.array_equal(by_pitch(got)[:, 2], by_pitch(played)[:, 2])
-        assert np.abs(by_pitch(got)[:, :2] - by_pitch(played)[:, :2]).max() <= 0.5 / 32
-        assert np.all(np.diff(got[:, 0]) >= 0)
-
-
-def test_single_frames_are_no_notes():
-    roll = np.zeros((88, 20), bool)
-    roll[3, 5] = roll[4, 5:7] = roll[87, 18:] = roll[0, :2] = True
-    assert inference.notes(roll, 10).tolist() == [[0, 0.2, 21], [0.5, 0.7, 25], [1.8, 2.0, 108]]
-    assert inference.notes(np.zeros((88, 20)), 10).shape == (0, 3)
-
-
 #: Frequencies of the listener's three pitches: whole periods per hop of 500 at 16 kHz.
 PITCHES = {60: 320, 64: 640, 67: 1280}
 
@@ -301,7 +268,7 @@ def test_transcriptor_detects_what_it_detects_alone(pair):
     assert [(i.name, i.program) for i in midi.instruments] == [("piano", 0), ("guitar", 30), ("bass", 33)]
     assert sum(len(i.notes) for i in midi.instruments) > 10
     for instrument, one in zip(midi.instruments, roll):
-        expected = inference.notes(one, 32)
+        expected = rolls.notes(one, 32)
         got = np.array([(n.start, n.end, n.pitch) for n in instrument.notes]).reshape(-1, 3)
         assert np.allclose(got, np.minimum(expected, [np.inf, 2.5, np.inf]))
 
@@ -313,7 +280,7 @@ def test_threshold_moves_between_the_own_one_and_certainty(pair, threshold, shar
     with torch.no_grad():
         roll = pair.transcriptor(hung2021.magnitude(x[None])).sigmoid()[0].numpy() > share
     midi = weaklib.transcribe(x, 16000, threshold=threshold)
-    assert [len(i.notes) for i in midi.instruments] == [len(inference.notes(one, 32)) for one in roll]
+    assert [len(i.notes) for i in midi.instruments] == [len(rolls.notes(one, 32)) for one in roll]
 
 
 def test_nothing_sounds_in_silence(pair):

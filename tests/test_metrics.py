@@ -8,9 +8,7 @@ import pytest
 import torch
 from scipy.signal import butter, fftconvolve, lfilter
 
-from weaklib.corpora.band import piano_roll
 from weaklib.files import WeaklibError
-from weaklib.inference import notes
 from weaklib.metrics import (
     bss_eval,
     false_discovery_rate,
@@ -25,6 +23,7 @@ from weaklib.metrics import (
     single_source,
     trf,
 )
+from weaklib.rolls import notes, piano_roll
 
 RNG = np.random.default_rng
 

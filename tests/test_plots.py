@@ -5,8 +5,8 @@ import torch
 from matplotlib.colors import to_rgb
 
 from weaklib import metrics, plots, spectra, tables
-from weaklib.corpora.band import piano_roll
 from weaklib.files import WeaklibError
+from weaklib.rolls import piano_roll
 from weaklib.runs import Record
 from weaklib.tables import Metric, Row, Table
 

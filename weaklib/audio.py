@@ -30,6 +30,10 @@ import numpy as np
 from weaklib import files
 from weaklib.files import WeaklibError
 
+#: How files are called whose sound can be read; in a folder nothing else is tried.
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".wma", ".aif", ".aiff", ".caf", ".mka",
+            ".mp4", ".mov", ".mkv", ".webm")
+
 #: File suffix -> (format, subtype) for `write`. Wav is float, because estimates may exceed full scale.
 FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS"),
            ".mp3": ("MP3", "MPEG_LAYER_III")}

@@ -1,8 +1,9 @@
 """Trained models on your own audio, of any length, sample rate and number of channels.
 
-What a paper's model takes and gives is said by `weaklib.specs`. The rest is here: audio comes in piece by piece, is resampled, cut into overlapping blocks (see
-`weaklib.overlap`), a few of which go through the model at a time, and what comes out is cross-faded and resampled back.
-Nothing but the result is as long as the audio, and the functions for files do not even hold that.
+What a paper's model takes and gives is said by `weaklib.specs`. The rest is here: audio comes in piece by piece, is
+resampled, cut into overlapping blocks (see `weaklib.overlap`), a few of which go through the model at a time, and what
+comes out is cross-faded and resampled back. Nothing but the result is as long as the audio, and the functions for files
+do not even hold that.
 
 Contents
 --------
@@ -12,8 +13,6 @@ separate_file, transcribe_file
     The same from file to file.
 methods, trained
     What there is.
-notes
-    A roll as notes.
 """
 from __future__ import annotations
 
@@ -28,12 +27,12 @@ from weaklib import audio as sound
 from weaklib import experiment, files, overlap, runs, weights
 from weaklib.files import WeaklibError
 from weaklib.progress import track
+from weaklib.rolls import notes
 from weaklib.specs import Separating, Transcribing
 
 AT_ONCE = 4       # blocks through the model: with more, arrays grow past what the C library keeps for reuse
 PIECE = 1 << 16   # samples of an array that are taken at a time
 PATIENCE = 2.0    # s of work after which progress is shown
-MIN_FRAMES = 2    # of a note: one frame is what a flickering probability makes, and shorter than almost any note
 VELOCITY = 80     # of every note: the models say what sounds, not how loud
 FLOOR = 1e-4      # peak, -80 dBFS, below which no note sounds: networks that normalise hear notes in noise of any level
 
@@ -216,28 +215,6 @@ def write_midi(to, midi) -> Path:
     return to
 
 
-def notes(roll, frame_rate: float, lowest: int = 21) -> np.ndarray:
-    """Turn a roll into notes, the inverse of `weaklib.corpora.band.piano_roll` up to rounding.
-
-    Parameters
-    ----------
-    roll : array of bool, shape=(pitch, frame)
-    frame_rate : float, Hz
-    lowest : int
-        MIDI pitch of the first row.
-
-    Returns
-    -------
-    array, shape=(n, 3)
-        Onset (s), offset (s) and MIDI pitch of every run of at least `MIN_FRAMES` frames, by onset. Two notes without
-        a frame between them are one.
-    """
-    from weaklib.corpora.band import stretches
-    row, start, stop = stretches(roll)
-    found = np.column_stack([start / frame_rate, stop / frame_rate, row + lowest])[stop - start >= MIN_FRAMES]
-    return found[np.argsort(found[:, 0], kind="stable")]
-
-
 # What goes on between audio in pieces and the result
 
 def _separated(spec: Separating, run, pieces, sr, n_channels, n_samples) -> Iterator[np.ndarray]:
@@ -257,7 +234,7 @@ def _transcribed(spec: Transcribing, run, pieces, sr, n_samples, threshold):
     """Return the notes of a whole signal as MIDI."""
     if not -1 < threshold < 1:
         raise WeaklibError(f"threshold={threshold} leaves nothing to decide; give one between -1 and 1.")
-    from weaklib.corpora.fluid import pretty_midi  # which imports it quietly
+    from weaklib.midi import pretty_midi
     n_hops = -(-n_samples * spec.sr // (sr * spec.hop))
     block = min(spec.block // spec.hop, n_hops)
     at = overlap.starts(n_hops, block)

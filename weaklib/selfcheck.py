@@ -59,7 +59,8 @@ def _word():
 
 def _note():
     from weaklib.corpora import fluid
-    return fluid.render(fluid.instrument([[0.0, 0.2, 60, 90]], program=0), 16000)
+    from weaklib.midi import instrument
+    return fluid.render(instrument([[0.0, 0.2, 60, 90]], program=0), 16000)
 
 
 def _players():

@@ -50,7 +50,7 @@ def notes(played, sr: int, length: int) -> np.ndarray:
 
 def _midi(rows):
     """Make a PrettyMIDI of rows of onset, offset, pitch and perhaps velocity."""
-    from weaklib.corpora.fluid import instrument, pretty_midi
+    from weaklib.midi import instrument, pretty_midi
     rows = audio.to_numpy(rows, np.float64)
     rows = rows if rows.size else np.zeros((0, 3))
     if rows.ndim != 2 or rows.shape[1] not in (3, 4) or not np.isfinite(rows).all() or \

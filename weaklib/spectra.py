@@ -31,13 +31,13 @@ import numpy as np
 
 from weaklib import audio
 from weaklib.files import WeaklibError
+from weaklib.rolls import LOWEST
 
 SCALES = ("linear", "mel", "cqt")
 RANGE = 70.0  # dB shown below the loudest bin
 WINDOW = 0.064  # s, rounded to a power of two in samples
 QUIET = -100.0  # dB re a sine of amplitude 1, the least reference: silence stays dark
 MELS = 80  # rows, where the window is long enough for so many
-LOWEST = 21  # MIDI pitch of the lowest row of the constant-Q spectrogram, A0
 PER_SEMITONE = 2  # rows of it
 SHARPNESS = 0.5  # of its filters: 1 would tell apart neighbouring rows, and smear what begins twice as long
 

@@ -30,8 +30,8 @@ import torch
 import torch.nn.functional as F
 
 from weaklib.files import WeaklibError
+from weaklib.rolls import LOWEST, PITCHES
 
-LOWEST, PITCHES = 21, 88  # the keys of a piano
 CLAMP = 1e-4  # probability at which the cross-entropy of Eq. 9, unbounded below with its minus sign, stops growing
 
 

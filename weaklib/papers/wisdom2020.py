@@ -134,7 +134,7 @@ def _one(metric, *signals) -> float:
 
 
 SEPARATING = Separating(
-    about="two voices talking at once; it has only heard synthetic ones", sr=8000, window=512,
+    about="For two voices. Trained on synthetic speech.", sr=8000, window=512,
     block=4 * 8000,  # twice its training clips: half a block must tell who is who in the next
     outputs=tuple(f"output {i + 1}" for i in range(N_OUT)), apply=lambda network, mix: network.separate(mix),
     ordered=False)
