@@ -24,7 +24,7 @@ from weaklib.files import WeaklibError
 from weaklib.grids import Grid, changed
 from weaklib.tables import Row, Table
 
-if TYPE_CHECKING:  # what only trains is loaded where it does
+if TYPE_CHECKING:  # the command line says what it can do before torch is there
     import torch
 
     from weaklib import training

@@ -39,7 +39,9 @@ WINDOW = 0.064  # s, rounded to a power of two in samples
 QUIET = -100.0  # dB re a sine of amplitude 1, the least reference: silence stays dark
 MELS = 80  # rows, where the window is long enough for so many
 PER_SEMITONE = 2  # rows of it
+PER_OCTAVE = 12 * PER_SEMITONE
 SHARPNESS = 0.5  # of its filters: 1 would tell apart neighbouring rows, and smear what begins twice as long
+QUALITY = SHARPNESS / math.tanh(math.log(2) / PER_OCTAVE)  # frequency over bandwidth of its filters, as librosa has it
 
 
 def levels(tracks: dict, sr: int, scale: str = "linear", *, n_fft: int | None = None,
@@ -53,7 +55,7 @@ def levels(tracks: dict, sr: int, scale: str = "linear", *, n_fft: int | None = 
     sr : int, Hz
     scale : {"linear", "mel", "cqt"}
         Bins of an STFT; HTK mel bands of its energy; a constant-Q transform with `PER_SEMITONE` rows per semitone from
-        A0 up, whose filters last 0.6 s at A0 and half as long an octave higher.
+        A0 up, whose filters last 0.6 s at A0 and half as long an octave higher, as far up as they fit below ``sr / 2``.
     n_fft : int, samples, optional
         Of the STFT; see `window`. The constant-Q transform only takes its hop from it.
     fmax : float, Hz, optional
@@ -120,7 +122,9 @@ def frequencies(sr: int, scale: str = "linear", *, n_fft: int | None = None, fma
     elif scale == "mel":
         rows = 700 * (10 ** (np.linspace(0, _mel(sr / 2), _n_mels(sr, n_fft) + 2)[1:-1] / 2595) - 1)
     else:
-        n_rows = int(12 * PER_SEMITONE * np.log2(sr / 2 / hertz(LOWEST))) + 1
+        # A filter that reaches beyond half the rate would hear the mirror image of its own frequency too.
+        top = sr / 2 / (1 + 1 / QUALITY)
+        n_rows = max(1, int(PER_OCTAVE * np.log2(top / hertz(LOWEST))) + 1)
         rows = hertz(LOWEST + np.arange(n_rows) / PER_SEMITONE)
     fmax = sr / 2 if fmax is None else fmax
     if not rows[0] < fmax <= sr / 2:
@@ -179,21 +183,23 @@ def _amplitudes(x, sr, scale, n_fft) -> np.ndarray:
 def _constant_q(x, sr, hop_length) -> np.ndarray:
     """Go up octave by octave: high filters are shorter than a hop, so that frames need the energy between them."""
     import torch
-    from nnAudio.features.cqt import CQT1992v2
-    x = torch.nn.functional.pad(x, (0, -x.shape[-1] % hop_length))  # the last frame, as in audio.stft
-    rows, octaves = frequencies(sr, "cqt"), []
-    per_octave = 12 * PER_SEMITONE
-    for first in range(0, len(rows), per_octave):
-        octave = rows[first:first + per_octave]
-        shortest = SHARPNESS / (2 ** (1 / per_octave) - 1) * sr / octave[-1]  # filter, samples
-        step = math.gcd(hop_length, 2 ** int(np.log2(max(shortest / 4, 1))))
-        transform = CQT1992v2(sr, step, octave[0], n_bins=len(octave), bins_per_octave=per_octave,
-                              filter_scale=SHARPNESS, pad_mode="constant", verbose=False)
-        with torch.inference_mode():
-            energy = transform(x, normalization_type="wrap").square().amax(0)
-            ratio = hop_length // step
-            octaves.append(torch.nn.functional.avg_pool1d(energy, ratio, padding=ratio // 2, count_include_pad=False))
-    return torch.cat(octaves).sqrt().numpy()
+    from librosa import cqt
+    rows, n_frames, octaves = frequencies(sr, "cqt"), -(-x.shape[-1] // hop_length) + 1, []
+    lengths = QUALITY * sr / rows  # of the filters, samples
+    # Zeros up to the last frame, as in audio.stft, or for the longest filter: librosa warns where one has no room.
+    room = hop_length * max(n_frames - 1, math.ceil(4 * lengths[0] / hop_length))
+    x = torch.nn.functional.pad(x, (0, room - x.shape[-1])).numpy()
+    for first in range(0, len(rows), PER_OCTAVE):
+        octave = slice(first, first + PER_OCTAVE)
+        # Neighbouring Hann windows overlap by half at least.
+        ratio = min(r for r in range(1, hop_length + 1)
+                    if hop_length % r == 0 and hop_length // r <= max(1, lengths[octave][-1] / 2))
+        found = cqt(x, sr=sr, hop_length=hop_length // ratio, fmin=rows[first], n_bins=len(rows[octave]),
+                    bins_per_octave=PER_OCTAVE, filter_scale=SHARPNESS, sparsity=1e-4)
+        energy = torch.from_numpy(np.abs(found[..., :(n_frames - 1) * ratio + 1]).max(0)).square()
+        octaves.append(torch.nn.functional.avg_pool1d(energy, ratio, padding=ratio // 2, count_include_pad=False))
+    # librosa gives a sine of amplitude 1 half the square root of the filter's length.
+    return 2 * (torch.cat(octaves) / torch.from_numpy(lengths)[:, None]).sqrt().float().numpy()
 
 
 def _mel(frequency: float) -> float:
