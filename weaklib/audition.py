@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weaklib import audio, corpora, inference, metrics, plots, sonify, spectra
+from weaklib import audio, corpora, files, inference, metrics, plots, sonify, spectra
 from weaklib.files import WeaklibError
 from weaklib.progress import track
 from weaklib.rolls import piano_roll
@@ -118,7 +118,7 @@ def _sounds(x) -> bool:
 
 
 def from_file(path, start: float = 0.0, duration: float = EXCERPT) -> Sound:
-    """Take a part of a recording: a wav, flac, ogg or mp3 file.
+    """Take a part of a recording: what `weaklib.audio.read` reads.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def from_file(path, start: float = 0.0, duration: float = EXCERPT) -> Sound:
         See `weaklib.audio.read`.
     """
     x, sr = audio.read(path, start=start, duration=duration)
-    return Sound(Path(path).name + (f", from {start:g} s" if start else ""), x, sr, path=Path(path).expanduser())
+    return Sound(Path(path).name + (f", from {start:g} s" if start else ""), x, sr, path=files.path(path))
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -373,7 +373,7 @@ def save(sound: Sound, result: Result, folder) -> list[Path]:
         If something cannot be written; see `weaklib.inference.separate_file`.
     """
     clean = partial(re.sub, r"[^\w.+-]+", "-")
-    folder = Path(folder).expanduser() / clean(result.title)
+    folder = files.path(folder) / clean(result.title)
     if result.does == "transcribe":
         if sound.path:
             to = folder / f"{sound.path.stem}.mid"

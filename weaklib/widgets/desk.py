@@ -14,12 +14,13 @@ from __future__ import annotations
 import html
 import threading
 import traceback
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import ipywidgets as ui
 
-from weaklib import audition, inference, progress
+from weaklib import audition, files, inference, progress
 from weaklib.files import WeaklibError
 from weaklib.widgets.player import MAX_MB, StemPlayer, show_noted
 from weaklib.widgets.upload import LIMIT_MB, Upload
@@ -139,7 +140,7 @@ class Browser(ui.VBox):
         if self.source.value == CORPUS:
             return audition.from_corpus, self.corpus.value, self.item.value, "test", self.preset
         typed = self.path.value.strip()
-        path = Path(typed or self.upload.path).expanduser()
+        path = files.path(typed or self.upload.path or ".")
         return _from_file, path, typed or path.name, self.start.value, self.seconds.value, _changed(path)
 
     def _sound(self, wish: tuple):
@@ -337,7 +338,8 @@ def _from_file(path: Path, known_as: str, start: float, seconds: float, changed)
 
 def _changed(path: Path):
     """What tells a file from the one that was there before."""
-    return (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else None
+    with suppress(OSError):  # which reading it will tell of
+        return path.stat().st_mtime_ns, path.stat().st_size
 
 
 def _player(sound, results=()) -> StemPlayer:
