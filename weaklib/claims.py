@@ -66,8 +66,8 @@ class Values:
         hits = [(row, corpus, *rest) for row, corpus, *rest in self.cells if (row, *rest) == wanted
                 and (cell.corpus is None or corpus in (cell.corpus, ""))]  # what a paper prints names none
         if len(hits) > 1:
-            raise WeaklibError(f"Row {cell.row} was run on {' and '.join(sorted(hit[1] for hit in hits))}; a claim must "
-                               "name the corpus it means.")
+            names = " and ".join(sorted(corpus for _, corpus, *_ in hits))
+            raise WeaklibError(f"Row {cell.row} was run on {names}; a claim must name the corpus it means.")
         return hits[0] if hits else None
 
     @classmethod
