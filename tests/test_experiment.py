@@ -255,7 +255,8 @@ def test_the_ledger_takes_the_spread_of_the_committed_runs_unless_something_is_g
 
     monkeypatch.setattr(experiment.Experiment, "values", values)
     entry = paper.ledger("laptop", "local")[0]
-    assert (entry["claim_id"], entry["verdict"], entry["paper_value"]) == ("t01", "inconclusive", "plain − input: +4.0 dB")
+    assert (entry["claim_id"], entry["verdict"]) == ("t01", "inconclusive")
+    assert entry["paper_value"] == "plain − input: +4.0 dB"
     assert asked == [("laptop", "local"), ("full", "committed")]
     asked.clear()
     paper.ledger("laptop", "local", corpus="hall")

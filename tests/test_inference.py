@@ -195,7 +195,7 @@ def test_models_trained_here_are_listed_by_what_they_can_do_and_work(monkeypatch
     for row in ("mixture_pretrain", "supervised", "finetune_c_h", "input_mixture"):
         cfg = experiment.load("hung2021").config(row, "smoke")
         model = None if cfg.stage == "input" else hung2021.build(cfg).eval()
-        made[row] = runs.get(cfg, lambda *_: ({"score": [0.0]}, [], model))
+        made[row] = runs.get(cfg, lambda *_, model=model: ({"score": [0.0]}, [], model))
     rows = lambda does: sorted(record.id.split("-")[0] for record in inference.trained("hung2021", does))
     assert rows("separate") == ["finetune_c_h", "supervised"]
     assert rows("transcribe") == ["finetune_c_h", "mixture_pretrain"]
@@ -337,7 +337,7 @@ def test_calls_that_are_refused(toy, call, says):
 
 def test_weaklib_has_nothing_else():
     with pytest.raises(AttributeError, match="'seperate'"):
-        weaklib.seperate
+        weaklib.seperate  # noqa: B018
     with pytest.raises(ImportError):
         from weaklib import seperate  # noqa: F401
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from importlib import import_module
+from itertools import product
 from statistics import fmean
 from typing import TYPE_CHECKING, Protocol
 
@@ -206,13 +207,12 @@ class Sheet:
     def add_to(self, values: claims.Values, where: str) -> None:
         """Add all numbers to those of the claims, and say which rows learned nothing."""
         found = self.records(where)
-        for row, records in found.items():
-            for metric in self.table.metrics:
-                for split in self.table.splits:
-                    for r in records:
-                        if (score := self.table.score(row, metric, split)) in r.scores:
-                            values.add(row.key, self.corpus(row), metric.key, split,
-                                       r.key["config"]["seed"] if self._source(row).random else None, r.mean(score), r.id)
+        for (row, records), metric, split in product(found.items(), self.table.metrics, self.table.splits):
+            score = self.table.score(row, metric, split)
+            for r in records:
+                if score in r.scores:
+                    seed = r.key["config"]["seed"] if self._source(row).random else None
+                    values.add(row.key, self.corpus(row), metric.key, split, seed, r.mean(score), r.id)
         values.unlearned.update(self._unlearned(found))
 
     def _unlearned(self, found: dict[Row, list]) -> dict[str, str]:

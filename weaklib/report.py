@@ -64,8 +64,8 @@ def _files(root: Path, where: str, names, seeds: int | None = None) -> dict[Path
     if any(entries.values()):
         every = [{name: e[name] for name in claims.LEDGER} for found in entries.values() for e in found]
         out[root / "claims.csv"] = tables.as_csv(claims.LEDGER, every)
-        out[root / "claims.md"] = "# Claims\n\n" + "\n".join(
-            f"## {experiment.load(key).grid.title}\n\n{claims.markdown(found)}" for key, found in entries.items() if found)
+        parts = [f"## {experiment.load(key).grid.title}\n\n{claims.markdown(e)}" for key, e in entries.items() if e]
+        out[root / "claims.md"] = "\n".join(["# Claims\n", *parts])
     return out
 
 
@@ -107,7 +107,7 @@ def check() -> list[str]:
             problems.append(str(e))
             continue
         if path not in asked or path.stem != record.id:
-            problems.append(f"{path.relative_to(root)}: this record does not belong there; no table of the preset has it.")
+            problems.append(f"{path.relative_to(root)}: this record does not belong there; no row asks for it.")
         if not record.provenance.get("commit") or record.provenance.get("dirty"):
             problems.append(f"{path.relative_to(root)}: the record names no clean commit.")
     if problems:
