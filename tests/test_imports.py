@@ -24,11 +24,13 @@ ROWS = [row.split() for row in """
     papers
     grids
     experiment
+    planning
     jobs
     inference spectra sonify
     plots
     audition report selfcheck
     widgets headless
+    session
     __init__ __main__
 """.strip().splitlines()]
 HEIGHT = {room: height for height, row in enumerate(ROWS) for room in row}
