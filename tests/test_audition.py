@@ -224,7 +224,8 @@ def test_any_file_becomes_playable(tmp_path):
     soundfile.write(tmp_path / "low.wav", np.r_[A, A] * 0.1, 6000)
     assert audition.scene(audition.from_file(tmp_path / "low.wav"))["sr"] == 8000
     scene = audition.scene(audition.from_file(path))
-    assert scene["sr"] == 48000 and scene["tracks"]["mixture"].shape == (1, 4800) and list(scene["groups"]) == ["mixture"]
+    assert scene["sr"] == 48000 and scene["tracks"]["mixture"].shape == (1, 4800)
+    assert list(scene["groups"]) == ["mixture"]
 
 
 def test_stems_of_an_item_are_saved_as_heard(outputs, tmp_path):

@@ -228,6 +228,6 @@ def test_all_of_this_machines_records_are_published_and_the_shipped_weights_too(
 
 def test_what_cannot_be_shipped(results):
     for model, says in ((None, "not on this machine"), (torch.nn.Linear(1500, 1001), "take 3.0 MB")):
-        record = runs.get(paper.config("plain", "gpu"), lambda *_: ({"gain": [3.0]}, [], model), fresh=True)  # noqa: B023
+        record = runs.get(paper.config("plain", "gpu"), lambda *_: ({"gain": [3.0]}, [], model), fresh=True)
         with pytest.raises(WeaklibError, match=says):
             report.ship(record, "toy")

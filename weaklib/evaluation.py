@@ -137,5 +137,5 @@ def modules_in(precision: str, device: str):
     finally:
         if outermost is not None:  # interrupted in there
             cast.__exit__(None, None, None)
-        for handle in (handle, *handles.values()):
-            handle.remove()
+        for one in (handle, *handles.values()):
+            one.remove()

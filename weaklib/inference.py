@@ -299,6 +299,7 @@ def _modelled(run, blocks: Iterable[np.ndarray], at_once: int) -> Iterator[np.nd
 def _loaded(method: str, spec, record, device: str):
     """Load a model onto a device, as a function of arrays."""
     import torch
+
     from weaklib.training import resolve
     with _float32():
         network = experiment.load(method).network(record).to(device := resolve(device))

@@ -483,5 +483,5 @@ def against(paper: str, table, records: dict):
     if has_paper:
         marks.insert(0, Line2D([], [], ls="", marker="D", mfc="none", mec="black", label="paper"))
     figure.legend(handles=marks, loc="outside upper right", ncols=2, fontsize=8, frameon=False)
-    return _close(figure, f"{table.title}, {metric.heading}: a line per row with the paper's number as a diamond and ours "
-                          f"as a dot. Rows: {', '.join(row.title for row in rows)}.")
+    return _close(figure, f"{table.title}, {metric.heading}: a line per row with the paper's number as a diamond and "
+                          f"ours as a dot. Rows: {', '.join(row.title for row in rows)}.")

@@ -28,7 +28,8 @@ def quick(monkeypatch):
     """Sounds and results that cost nothing."""
     monkeypatch.setattr(audition, "from_corpus", lambda name, index, split, preset: audition.Sound(
         f"{name} {index}", X[None], SR, {"voice": X}))
-    monkeypatch.setattr(inference, "separate", lambda x, sr, method, record=None, **_: {"output 1": x, "output 2": 0 * x})
+    monkeypatch.setattr(inference, "separate",
+                        lambda x, sr, method, record=None, **_: {"output 1": x, "output 2": 0 * x})
 
 
 def click(desk, button):
