@@ -273,14 +273,15 @@ def to_numpy(x, dtype=np.float32, *, sound: bool = False) -> np.ndarray:
         x = x.float() if x.is_floating_point() and x.dtype.itemsize < 4 else x
     try:
         x = np.asarray(x)
-        found = x if dtype is None or np.iscomplexobj(x) else np.asarray(x, dtype=dtype)
-    except (TypeError, ValueError) as e:
-        raise WeaklibError("This is no array of numbers; give an array, a tensor, or a list of rows of one length.") from e
-    if found.dtype.kind not in "buif":
-        raise WeaklibError(f"Values of the type {found.dtype} are no real numbers; give real ones, such as magnitudes.")
+    except ValueError:  # rows of different lengths
+        x = np.array(None)
+    if x.dtype.kind == "c":
+        raise WeaklibError("Complex values are no real numbers; give real ones, such as magnitudes.")
+    if x.dtype.kind not in "buif":
+        raise WeaklibError("This is no array of numbers; give an array, a tensor, or a list of rows of one length.")
     if sound and x.dtype.kind == "u":
         raise WeaklibError(f"Sound in {x.dtype} has an offset; give floats, of 8-bit sound (x - 128.0) / 128.")
-    return np.ascontiguousarray(found).reshape(found.shape)
+    return np.asarray(x, dtype=dtype, order="C")
 
 
 def mix(sources):
