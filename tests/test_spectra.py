@@ -132,6 +132,18 @@ def test_the_louder_channel_counts_bin_by_bin():
     np.testing.assert_allclose(both, np.maximum(one, other), atol=1e-6)
 
 
+@pytest.mark.parametrize("scale", spectra.SCALES)
+def test_layouts_types_and_rates_make_no_difference(scale):
+    x = NOISE[:SR // 2]
+    want = spectra.levels({"x": x}, SR, scale)["x"]
+    for form in (x[::-1].copy()[::-1], x.astype(">f8"), torch.from_numpy(x).requires_grad_(), np.repeat(x, 2)[::2]):
+        for sr in (SR, np.int64(SR), np.float64(SR)):
+            np.testing.assert_allclose(spectra.levels({"x": form}, sr, scale)["x"], want, atol=1e-4)
+        assert np.abs(spectra.difference(form, x, SR, scale)).max() < 0.1
+    with pytest.raises(WeaklibError, match="offset"):
+        spectra.levels({"x": np.full(SR, 128, np.uint8)}, SR, scale)
+
+
 def test_silence_is_dark_alone_and_beside_sound():
     for tracks in ({"a": np.zeros(SR)}, {"a": np.zeros(SR), "b": tone(440)}):
         assert all((spectra.levels(tracks, SR, scale)["a"] == 0).all() for scale in spectra.SCALES)

@@ -579,15 +579,40 @@ def _resampled(blocks, from_sr, to_sr):
         yield stream.resample_chunk(np.empty((0, len(block)), dtype=np.float32), last=True).T
 
 
-def to_numpy(x, dtype=np.float32) -> np.ndarray:
-    """Make an array of an array, a list or a tensor, which may lie on another device or have a gradient.
+def to_numpy(x, dtype=np.float32, *, sound: bool = False) -> np.ndarray:
+    """Make an array, in C order, of whatever numbers come in.
 
-    With ``dtype=None`` types stay, but for bfloat16, which numpy has not.
+    Parameters
+    ----------
+    x : array, Tensor, or list of them or of numbers
+        Of any memory layout, byte order and precision; a tensor may lie on another device or have a gradient.
+    dtype : dtype, optional
+        None keeps that of `x` (of bfloat16, which numpy has not, it makes float32).
+    sound : bool
+        Whether `x` is sound, and cannot be unsigned: there silence is in the middle of the range, by a convention that
+        an array does not tell.
+
+    Raises
+    ------
+    WeaklibError
+        If `x` is no array of real numbers, or unsigned sound.
     """
+    if isinstance(x, (list, tuple)) and any(hasattr(part, "detach") for part in x):
+        x = [to_numpy(part, None) for part in x]
     if hasattr(x, "detach"):
-        x = x.detach().cpu()
-        x = x.float() if str(x.dtype) == "torch.bfloat16" else x
-    return np.asarray(x, dtype=dtype)
+        x = x.detach().cpu().resolve_neg()
+        x = x.float() if x.is_floating_point() and x.dtype.itemsize < 4 else x
+    try:
+        x = np.asarray(x)
+    except ValueError:  # rows of different lengths
+        x = np.array(None)
+    if x.dtype.kind == "c":
+        raise WeaklibError("Complex values are no real numbers; give real ones, such as magnitudes.")
+    if x.dtype.kind not in "buif":
+        raise WeaklibError("This is no array of numbers; give an array, a tensor, or a list of rows of one length.")
+    if sound and x.dtype.kind == "u":
+        raise WeaklibError(f"Sound in {x.dtype} has an offset; give floats, of 8-bit sound (x - 128.0) / 128.")
+    return np.asarray(x, dtype=dtype, order="C")
 
 
 def mix(sources):

@@ -150,7 +150,7 @@ def difference(est, ref, sr: int, *, scale: str = "linear", n_fft: int | None = 
     """
     from matplotlib import colormaps
     options = {"scale": scale, "n_fft": n_fft, "fmax": fmax}
-    est, ref = audio.to_numpy(est), audio.to_numpy(ref)
+    est, ref = (audio.to_numpy(x, sound=True) for x in (est, ref))
     change = spectra.difference(est, ref, sr, **options)
     levels = spectra.levels({"reference": ref, "residual": est - ref}, sr, **options)
     left = audio.rms((est - ref).ravel()), audio.rms(ref.ravel())
@@ -231,7 +231,7 @@ def rolls(tracks: dict, *, frame_rate: float = 32.0, lowest: int = 21):
     """
     figure, (ax,) = _figure(height=2.6)
     for (title, roll), colour in zip(tracks.items(), COLOURS):
-        pitch, frame = np.nonzero(np.asarray(roll) > 0)
+        pitch, frame = np.nonzero(audio.to_numpy(roll, None) > 0)
         ax.scatter(frame / frame_rate, pitch + lowest, s=4, marker="s", color=colour, label=title)
     ax.set(xlabel="seconds", ylabel="MIDI pitch")
     ax.grid(alpha=0.3)
@@ -344,7 +344,7 @@ def listen(tracks: dict, sr: int, *, peak: float = 0.9):
     import soundfile
     from IPython.display import HTML
     rate = next((r for r in (8000, 16000, 22050, 32000, 44100) if r >= sr), 48000)
-    signals = {title: np.asarray(x, np.float32) for title, x in tracks.items()}
+    signals = {title: audio.to_numpy(x, sound=True) for title, x in tracks.items()}
     loudest = max(np.abs(x).max(initial=0) for x in signals.values())
     if not np.isfinite(loudest):
         raise WeaklibError("A track holds NaN or infinity and cannot be played; find out where it comes from.")

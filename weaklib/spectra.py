@@ -105,9 +105,9 @@ def difference(est, ref, sr: int, scale: str = "linear", *, n_fft: int | None = 
     WeaklibError
         As `levels` does, or if the lengths differ.
     """
-    if np.shape(est)[-1:] != np.shape(ref)[-1:]:
-        raise WeaklibError(f"est {tuple(np.shape(est))} and ref {tuple(np.shape(ref))} differ in length; cut or pad "
-                           "one.")
+    est, ref = (audio.to_numpy(x, sound=True) for x in (est, ref))
+    if est.shape[-1:] != ref.shape[-1:]:
+        raise WeaklibError(f"est {est.shape} and ref {ref.shape} differ in length; cut or pad one.")
     both = levels({"est": est, "ref": ref}, sr, scale, n_fft=n_fft, fmax=fmax)
     return RANGE * (both["est"] - both["ref"])
 
@@ -158,7 +158,7 @@ def row_of(frequency, rows) -> np.ndarray:
 def _signal(title, x):
     """Check a track and make it a tensor, shape=(channel, time)."""
     import torch
-    x = torch.tensor(audio.to_numpy(x))
+    x = torch.tensor(audio.to_numpy(x, sound=True))
     if x.ndim not in (1, 2) or x.numel() == 0:
         raise WeaklibError(f"The track {title!r} has the shape {tuple(x.shape)}; give (time,) or (channel, time).")
     if not x.isfinite().all():

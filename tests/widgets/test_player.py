@@ -678,3 +678,21 @@ def test_saved_page_keeps_what_was_set(browser, tmp_path):
     page.goto((tmp_path / "listen.html").as_uri())
     assert page.title() == "Band </script> & co"
     assert page.get_by_role("button", name="Solo guitar").get_attribute("aria-pressed") == "true"
+
+
+@pytest.mark.parametrize("rate", [np.int64, np.int32, np.float32, float])
+def test_saved_page_has_its_numbers_whatever_type_they_came_in(rate, tmp_path):
+    """numpy's integers are no JSON, and would be written as the bytes they are made of."""
+    tracks = {"up": STEMS["piano"], "unsigned notes": STEMS["piano"][..., ::-1]}
+    widgets.save_html(tmp_path / "listen.html", tracks, rate(SR), notes={"up": np.array([[0, 1, 60]], np.int16)},
+                      fmax=rate(4000), pictures={"roll": {"up": np.eye(9, dtype=np.uint8)[::-1]}},
+                      pitches={"roll": np.array([20, 29])})
+    text = (tmp_path / "listen.html").read_text()
+    scene = json.loads(re.search(r'id="state">(.*?)</script>', text, re.S)[1])["_scene"]
+    assert scene["sr"] == SR and scene["fmax"] == 4000 and scene["pitches"] == {"roll": [20, 29]}
+    assert scene["tracks"][0]["notes"] == [[0, 1, 60]] and isinstance(scene["gain_db"], float)
+
+
+def test_unsigned_tracks_are_refused():
+    with pytest.raises(WeaklibError, match="uint8 has an offset"):
+        widgets.StemPlayer({"x": np.full(SR, 128, np.uint8)}, SR)

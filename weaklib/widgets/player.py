@@ -81,7 +81,7 @@ def pack(tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | Non
     packed = [{"title": title, "channels": len(x), "audio": np.rint(gain * 32767 * x).astype("<i2").tobytes(),
                "pictures": {name: images[title] for name, images in drawn.items() if title in images},
                "notes": notes.get(title, [])} for title, x in signals.items()]
-    return {"sr": sr, "gain_db": 20 * np.log10(gain), "pictures": list(drawn), "axes": axes, "legends": legends,
+    return {"sr": int(sr), "gain_db": 20 * np.log10(gain), "pictures": list(drawn), "axes": axes, "legends": legends,
             "tracks": packed, "first": _first(group, groups),
             "groups": {name: [titles.index(title) for title in members] for name, members in groups.items()}}
 
@@ -386,7 +386,7 @@ def _signals(tracks: dict, sr: int) -> dict:
         raise WeaklibError(f"Browsers do not play {sr} Hz; resample to between {RATES[0]} and {RATES[1]} Hz.")
     signals = {}
     for title, x in tracks.items():
-        x = audio.to_numpy(x)
+        x = audio.to_numpy(x, sound=True)
         if x.ndim not in (1, 2) or x.size == 0 or (x.ndim == 2 and len(x) > 2):
             raise WeaklibError(f"The track {title!r} has the shape {x.shape}; give (time,), or (channel, time) with at "
                                "most 2 channels.")
