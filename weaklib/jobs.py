@@ -26,6 +26,7 @@ import signal
 import threading
 import time
 import traceback
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -427,7 +428,7 @@ class _Cluster:
 
     def begin(self, name, function, args) -> None:
         future = self.client.submit(
-            _perform_there, function, args, name, self.topic, key=f"{name}-{time.time_ns()}", pure=False,
+            _perform_there, function, args, name, self.topic, key=f"{name}-{uuid.uuid4().hex}", pure=False,
             retries=DEATHS, resources={GPU: 1} if self.gpu else None)
         self.futures[name] = future
         future.add_done_callback(lambda future: self.happened.put((None, name)))
