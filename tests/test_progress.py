@@ -54,7 +54,7 @@ def shown(screen, *blocks, monkeypatch, seconds=1.0) -> None:
     now = progress.time.monotonic()
     for n, block in enumerate(blocks, 1):
         monkeypatch.setattr(progress.time, "monotonic", lambda n=n: now + n * seconds)
-        screen.show(lambda: list(block))
+        screen.show(lambda block=block: list(block))
 
 
 def test_a_screen_writes_over_its_own_lines_in_a_terminal_and_below_what_is_said(monkeypatch):
