@@ -186,7 +186,8 @@ ROWS = np.arange(12.0).reshape(3, 4) - 4
 
 
 @pytest.mark.parametrize("form", [
-    lambda x: x[::-1, ::-1][::-1, ::-1], np.asfortranarray, lambda x: np.repeat(x, 2, 1)[:, ::2], lambda x: x.astype(">f8"),
+    lambda x: x[::-1, ::-1][::-1, ::-1], np.asfortranarray,
+    lambda x: np.repeat(x, 2, 1)[:, ::2], lambda x: x.astype(">f8"),
     lambda x: x.astype(np.int64), lambda x: x.tolist(), lambda x: list(x), lambda x: tuple(torch.from_numpy(x)),
     lambda x: torch.from_numpy(x).requires_grad_(), lambda x: torch.from_numpy(x).bfloat16(),
     lambda x: torch.from_numpy(x).half().requires_grad_(), lambda x: torch.from_numpy(np.asfortranarray(x)),

@@ -91,7 +91,8 @@ def test_any_array_will_do():
 
 
 @pytest.mark.parametrize("form", [
-    lambda x: torch.from_numpy(x).float(), lambda x: torch.from_numpy(x).requires_grad_(), lambda x: x[..., ::-1][..., ::-1],
+    lambda x: torch.from_numpy(x).float(), lambda x: torch.from_numpy(x).requires_grad_(),
+    lambda x: x[..., ::-1][..., ::-1],
     lambda x: x.astype(">f8"), lambda x: np.asfortranarray(x), lambda x: list(torch.from_numpy(x).requires_grad_()),
     lambda x: torch.from_numpy(np.asfortranarray(x)), lambda x: x.tolist(), lambda x: torch.from_numpy(x.astype("f4"))])
 def test_every_metric_takes_every_kind_of_array(form):
@@ -345,7 +346,7 @@ def test_bss_eval_forgives_a_filter_but_not_a_long_one():
 
 
 def by_qr(est, ref, taps=512):
-    """BSS Eval version 3 as it is defined: least squares on the delayed references themselves, without a permutation."""
+    """BSS Eval version 3 as defined: least squares on the delayed references themselves, without a permutation."""
     from scipy.linalg import lstsq, toeplitz
     delayed = [toeplitz(np.pad(r, (0, taps - 1)), np.r_[r[0], np.zeros(taps - 1)]) for r in ref]
     est = np.pad(est, ((0, 0), (0, taps - 1)))

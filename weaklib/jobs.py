@@ -26,6 +26,7 @@ import signal
 import threading
 import time
 import traceback
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -113,8 +114,7 @@ def work(configs: Iterable[runs.Config], *, device: str = "auto", fresh: bool = 
     if not todo:
         return Outcome()
     tasks = planning.tasks(todo, gains)
-    if n is None and not cluster:
-        n = width(tasks, device)
+    n = 1 if cluster else width(tasks, device) if n is None else min(n, len(tasks))
     grid = _Grid(todo, tasks, trainer or _trainer, device, show, budget, progress.Screen(out))
     engine = _Cluster(cluster, device) if cluster else _Local(n, device) if n > 1 else _Here(grid)
     with contextlib.closing(grid.screen), engine:
@@ -280,11 +280,12 @@ class _Grid:
 
     def left(self) -> float:
         """Seconds until the last of what can be done within the budget has been done."""
-        running = [Task(name, job.left(), gain=math.inf) for name, job in self.jobs.items()]
+        budget = max(0.0, self.remaining())
+        running = [Task(name, min(job.left(), budget), gain=math.inf) for name, job in self.jobs.items()]
         waiting = [replace(task, needs=task.needs - self.agenda.done) for name in self.agenda.waiting
                    for task in [self.agenda.tasks[name]]]
-        spans = planning.simulate(running + waiting, max(1, len(running)), self.remaining())
-        return max((end for _, end in spans.values()), default=max(0.0, min(self.remaining(), 0.0)))
+        spans = planning.simulate(running + waiting, max(1, len(running)), budget)
+        return max((end for _, end in spans.values()), default=0.0)
 
 
 def _splits(configs) -> dict[str, tuple]:
@@ -427,7 +428,7 @@ class _Cluster:
 
     def begin(self, name, function, args) -> None:
         future = self.client.submit(
-            _perform_there, function, args, name, self.topic, key=f"{name}-{time.time_ns()}", pure=False,
+            _perform_there, function, args, name, self.topic, key=f"{name}-{uuid.uuid4().hex}", pure=False,
             retries=DEATHS, resources={GPU: 1} if self.gpu else None)
         self.futures[name] = future
         future.add_done_callback(lambda future: self.happened.put((None, name)))

@@ -481,7 +481,8 @@ def _matches(est, ref, tolerance):
     onset, pitch = np.concatenate([est, ref])[:, [0, 2]].T
     pitch = np.log2(440 * 2 ** ((pitch - 69) / 12))  # octaves, by way of Hz as in mir_eval: so both round alike
     order = np.argsort(pitch, kind="stable")
-    groups = np.split(order, np.flatnonzero(1200 * np.diff(pitch[order]) > QUARTER_TONE) + 1)  # no pair is in two of them
+    # no pair is in two of them
+    groups = np.split(order, np.flatnonzero(1200 * np.diff(pitch[order]) > QUARTER_TONE) + 1)
     found = 0
     for group in groups:
         group = group[np.argsort(onset[group], kind="stable")]

@@ -123,12 +123,13 @@ def features_by_hand(mix, eps):
     window = torch.hann_window(64).sqrt()
     magnitude = torch.stft(mix, 64, 32, window=window, pad_mode="constant", return_complex=True).abs() + 1e-8
     flat = magnitude.flatten(1)
-    return ((flat - flat.mean(1, keepdim=True)) / (flat.var(1, correction=0, keepdim=True) + eps).sqrt()).view_as(magnitude)
+    normed = (flat - flat.mean(1, keepdim=True)) / (flat.var(1, correction=0, keepdim=True) + eps).sqrt()
+    return normed.view_as(magnitude)
 
 
 @pytest.mark.parametrize("options, eps", [({}, 1e-5), ({"eps": 1e-3}, 1e-3)])
 def test_epsilon_of_the_stft_basis_decides_about_quiet_clips(options, eps):
-    """The default is that of the committed results, 1e-3 the published one: in quiet clips they differ, in loud ones not."""
+    """The default is that of the committed results, 1e-3 the published one: they differ in quiet clips only."""
     basis = TDCN(2, basis="stft", win_length=64, hop_length=32, **SMALL, **options).basis
     mix = torch.randn(2, 640)
     for level in (1e-3, 1.0):

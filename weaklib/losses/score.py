@@ -4,8 +4,9 @@ Conventions
 -----------
 Rolls are ``(batch, source, pitch, frame)`` with 88 pitches, MIDI 21 to 108, and values 0 or 1 of any type; a
 transcriptor's logits have the same shape. Magnitudes are ``(batch, freq, frame)`` for a mixture and ``(batch, source,
-freq, frame)`` for estimates. Every equation is a sum over sources, pitches and bins, and here a mean over frames: the ratios between them
-stay as published while a value does not depend on the length of a clip. A loss has shape ``(batch,)``.
+freq, frame)`` for estimates. Every equation is a sum over sources, pitches and bins, and here a mean over frames: the
+ratios between them stay as published while a value does not depend on the length of a clip. A loss has shape
+``(batch,)``.
 
 Contents
 --------

@@ -52,7 +52,8 @@ def thresholded_snr(est, ref, *, snr_max=30.0):
     Returns
     -------
     Tensor, shape=(...,), dB
-        float32, or float64 if `est` is. Lower is better. Finite, as is its gradient, for silent signals too: 1e-8 is added inside both logarithms.
+        float32, or float64 if `est` is. Lower is better. Finite, as is its gradient, for silent signals too: 1e-8 is
+        added inside both logarithms.
     """
     est, ref = full_precision(est, ref)
     power = ref.square().sum(-1)
