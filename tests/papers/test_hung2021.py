@@ -79,7 +79,8 @@ def test_the_octave_of_the_bass_is_part_of_the_key():
 def test_published_weights():
     cfg = paper.config("finetune_c_h_aml_atl", "paper")
     assert cfg.loss == paper.Loss(multipitch=0.03, activity=0.1, score=1.0, c_mix=1.0, h_mix=0.1, aml=0.2, atl=0.05,
-                                  level="clip", n_harmonics=None, squared=False, gain=1.0)
+                                  level="clip", n_harmonics=None, squared=False, gain=1.0, overlay=0.0)
+    assert (cfg.start.init, cfg.frozen) == ("random", False)
     assert cfg.net == paper.Net(n_channels=128, n_hidden=512, n_skip=128, n_repeats=3, n_dilations=8, power=1.0)
     adversarial = {row: (paper.config(row, "paper").loss.aml, paper.config(row, "paper").loss.atl)
                    for row in paper.MODELS}
@@ -325,14 +326,61 @@ def test_the_judge_teaches_the_separator():
 def test_step_2_judges_masked_magnitudes():
     batch, cfg = small_batch(), paper.config("isolated_c_h", "smoke")
     masks = torch.rand(3, 3, 1025, 4)
+    torch.manual_seed(7)  # the same overlays
     want = paper.separation(masks * batch["X"][:, None], batch, cfg, judge)
+    torch.manual_seed(7)
     torch.testing.assert_close(paper.isolated(lambda X: masks, batch, cfg, judge), want)
+
+
+def test_an_overlay_is_another_clip_and_its_notes():
+    """Powers of a hundred tell from whom what is heard came; half of the estimates are left alone."""
+    n = 50
+    est = torch.arange(3.0).expand(n, 3)[..., None, None].expand(n, 3, 2, 4)
+    X = torch.arange(n * 1.0)[:, None, None].expand(n, 2, 4) + 100
+    roll = torch.zeros(n, 3, 88, 4)
+    roll[torch.arange(n), 1, torch.arange(n)] = 1  # clip k plays note k
+    loss = paper.Loss(overlay=0.5, overlay_level=0.0)
+    heard, over = paper.overlay(est, X, roll, loss)
+    others = (heard - est)[..., 0, 0]
+    assert (heard - est == others[..., None, None]).all()
+    assert 0.3 < (others == 0).float().mean() < 0.7
+    for clip in range(n):
+        for i in range(3):
+            want = torch.zeros(3, 88, 4)
+            if others[clip, i]:
+                other = int(others[clip, i]) - 100
+                assert other != clip
+                want[1, other] = 1
+            assert torch.equal(over[clip, i], want)
+    assert len(set(others[others > 0].tolist())) > n / 2  # any of the others
+
+
+def test_overlays_are_as_loud_as_asked():
+    est, X, roll = torch.zeros(400, 3, 1, 1), torch.ones(400, 1, 1), torch.zeros(400, 3, 1, 1)
+    heard, _ = paper.overlay(est, X, roll, paper.Loss(overlay=1.0, overlay_level=4.0))
+    levels = 20 * heard.log10()
+    assert levels.mean().item() == pytest.approx(0, abs=0.5) and levels.std().item() == pytest.approx(4, abs=0.4)
+
+
+def test_the_judge_hears_overlays_and_the_mixture_losses_do_not():
+    batch, w = small_batch(), paper.instrument_weights()
+    X, roll = batch["X"], batch["roll"]
+    cfg = paper.config("isolated_cmix", "smoke")
+    est = torch.rand(3, 3, 1025, 4) * X[:, None]
+    torch.manual_seed(4)
+    heard, over = paper.overlay(est, X, roll, cfg.loss)
+    assert over.any() and cfg.loss.overlay == 0.5
+    logits = torch.stack([judge(heard[:, i]) for i in range(3)], 1)
+    want = (losses.score_loss(logits.flatten(0, 1), torch.maximum(losses.score.only(roll), over).flatten(0, 1), w)
+            .unflatten(0, (3, 3)).sum(1) + 0.01 * losses.mixture_loss(X, est, losses.activity(roll), squared=True))
+    torch.manual_seed(4)
+    assert paper.separation(est, batch, cfg, judge).item() == pytest.approx(want.mean().item(), rel=1e-5)
 
 
 def test_joint_loss_is_eq_8_and_eq_11():
     """Put together from its parts, with the same remixes."""
     batch, cfg, w = small_batch(), paper.config("finetune_c_h_aml_atl", "smoke"), paper.instrument_weights()
-    cfg = replace(cfg, loss=replace(cfg.loss, aml=0.4, atl=0.7))
+    cfg = replace(cfg, loss=replace(cfg.loss, aml=0.4, atl=0.7, overlay=0.0))
     pair = paper.build(cfg)
     hears = pair.transcriptor
     torch.manual_seed(3)
@@ -369,6 +417,17 @@ def test_separation_teaches_the_separator_only(batch):
     plain, without = gradients("finetune_c_h", batch), gradients("finetune_c_h", batch, score=0.0, c_mix=0.0)
     assert not all(torch.allclose(a, b) for a, b in zip(plain[0], without[0]))
     assert all(torch.equal(a, b) for a, b in zip(plain[1], without[1]))
+
+
+def test_in_the_control_only_the_separator_learns(batch):
+    cfg = replace(paper.config("finetune_c_h", "smoke"), frozen=True)
+    plain = gradients("finetune_c_h", batch)
+    torch.manual_seed(1)
+    pair = paper.build(cfg)
+    torch.manual_seed(2)
+    paper.joint(pair, batch, cfg).backward()
+    assert all(torch.equal(x.grad, y) for x, y in zip(pair.separator.parameters(), plain[0]))
+    assert all(x.grad is None for x in pair.transcriptor.parameters())
 
 
 @pytest.mark.parametrize("n", [6, 8])
@@ -545,13 +604,39 @@ def test_step_2_is_judged_by_the_transcriptor_of_step_1(caught, tmp_path):
     assert not any(x.requires_grad for x in caught["mixture_pretrain"].parameters())
 
 
+@pytest.mark.parametrize("row", ["isolated_cmix", "baseline_pishdadian"])
+def test_a_separator_begins_with_all_of_its_critic_but_the_head(caught, tmp_path, row):
+    """Changing the critic's copy must not change the separator: it is a beginning, not a part."""
+    cfg = paper.config(row, "smoke")
+    with pytest.raises(Caught):
+        paper.train(cfg, tmp_path, device="cpu")
+    mine, its = caught["model"].tcn.state_dict(), caught[cfg.critic.label].tcn.state_dict()
+    assert {name for name in its if not torch.equal(mine[name], its[name])} == {"head.weight", "head.bias"}
+    assert not any(mine[name].data_ptr() == its[name].data_ptr() for name in its)
+    with pytest.raises(Caught):
+        paper.train(replace(cfg, init="random"), tmp_path, device="cpu")
+    random = caught["model"].tcn.state_dict()
+    assert not torch.equal(random["bottleneck.weight"], its["bottleneck.weight"])
+
+
+def test_validation_hears_no_overlays(caught, tmp_path):
+    cfg, batch = paper.config("isolated_c_h", "smoke"), small_batch()
+    with pytest.raises(Caught):
+        paper.train(cfg, tmp_path, device="cpu")
+    found = {caught["validate"].keywords["loss"](caught["model"], batch).item() for _ in range(3)}
+    clean = replace(cfg, loss=replace(cfg.loss, overlay=0.0))
+    want = paper.isolated(caught["model"], batch, clean, caught["mixture_pretrain"]).item()
+    assert found == {want}
+    assert caught["loss"](caught["model"], batch).item() != want
+
+
 def test_step_3_goes_on_from_steps_1_and_2_and_is_judged_without_adversarial_terms(caught, tmp_path):
     cfg, batch = paper.config("finetune_c_h_aml_atl", "smoke"), small_batch()
     with pytest.raises(Caught):
         paper.train(cfg, tmp_path, device="cpu")
     pair = caught["model"]
     assert pair.separator is caught["isolated_c_h"] and pair.transcriptor is caught["mixture_pretrain"]
-    plain = paper.joint(pair, batch, replace(cfg, loss=replace(cfg.loss, aml=0.0, atl=0.0))).item()
+    plain = paper.joint(pair, batch, replace(cfg, loss=replace(cfg.loss, aml=0.0, atl=0.0, overlay=0.0))).item()
     assert caught["validate"].keywords["loss"](pair, batch).item() == pytest.approx(plain, rel=1e-5)
     assert caught["loss"](pair, batch).item() != pytest.approx(plain, rel=1e-3)
 
