@@ -341,7 +341,7 @@ def remix(est, roll):
     n, n_src = est.shape[:2]
     while True:
         orders = torch.stack([torch.randperm(n) for _ in range(n_src)])
-        if n < 2 * n_src or all((a != b).all() for i, a in enumerate(orders) for b in orders[i + 1:]):
+        if n < n_src or all((a != b).all() for i, a in enumerate(orders) for b in orders[i + 1:]):
             break
     pick = lambda x: torch.stack([x[order, i] for i, order in enumerate(orders)], 1)
     return pick(est).sum(1), pick(roll)
