@@ -1,4 +1,4 @@
-# make results | test | lab | clean | install | lock | help
+# make results | test | quick | lab | clean | install | lock | help
 #
 # One environment, .venv, with the exact versions of requirements.lock; installed once, and again when they change.
 
@@ -12,7 +12,7 @@ SUPPORTED = import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] 
 PYTHON  ?= $(shell for p in python3.11 python3.12 python3 python; do \
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: results test lab install lock clean help
+.PHONY: results test quick lab install lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## say what there is
@@ -22,7 +22,13 @@ results: $(STAMP)  ## install, train, execute every notebook, write every table 
 	$(BIN)/python run_all.py $(ARGS)
 
 test: $(STAMP) $(BROWSER)  ## install and run the tests (ARGS="-k mixit")
+	$(BIN)/ruff check
+	$(BIN)/python run_all.py --check
 	$(BIN)/python -m pytest $(ARGS)
+
+quick: $(STAMP)  ## run the tests of the first minute
+	$(BIN)/ruff check
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 lab: $(STAMP)  ## install and open JupyterLab
 	$(BIN)/jupyter lab notebooks/

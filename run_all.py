@@ -12,13 +12,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from weaklib import files, headless, papers, report, runs
+from weaklib import experiment, files, headless, presets, report, runs
 from weaklib.files import WeaklibError
 from weaklib.headless import Outcome
 
 NOTEBOOKS = Path(__file__).resolve().parent / "notebooks"
-PRESETS = ("smoke", "laptop", "full", "gpu", "paper")
-NEED_GPU = ("gpu", "paper")
 #: Minutes after which a notebook is stopped: far more than it should take, far less than forever.
 LIMIT = {"smoke": 15, "laptop": 120, "full": 3 * 24 * 60, "gpu": 24 * 60, "paper": 60 * 24 * 60, "committed": 30}
 
@@ -62,7 +60,7 @@ def main(argv: list[str] | None = None, folder: Path = NOTEBOOKS) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0].split(":")[0] + ".")
-    parser.add_argument("--preset", default="laptop", help=f"{', '.join(PRESETS)} (default: laptop)")
+    parser.add_argument("--preset", default=presets.DEFAULT, help=f"{', '.join(presets.NAMES)} (default: laptop)")
     parser.add_argument("--only", nargs="+", default=[], metavar="NB", help="numbers or papers: 01 shin2026")
     parser.add_argument("--seeds", type=int, metavar="N", help="random seeds per row, in place of the preset's number")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
@@ -78,8 +76,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def validate(args) -> None:
     """Raise a WeaklibError if the arguments make no sense."""
-    if args.preset not in PRESETS:
-        raise WeaklibError(f"Unknown preset {args.preset!r}; choose one of {', '.join(PRESETS)}.")
+    presets.check(args.preset)
     if args.seeds is not None and args.seeds < 1:
         raise WeaklibError(f"--seeds {args.seeds} trains nothing; give 1 or more.")
     if args.committed and args.fresh:
@@ -110,14 +107,7 @@ def select(folder: Path, only: list[str]) -> list[Path]:
 def paper_of(path: Path) -> str | None:
     """Key of the paper that a notebook is about: ``05_mahmud2024_ablations`` -> ``mahmud2024``."""
     name = path.stem[3:].split("_")[0]
-    return name if name in papers.PAPERS else None
-
-
-def configs(key: str, preset: str, seeds: int | None) -> list[runs.Config]:
-    """Every run of a paper at a preset, once; several rows may share one."""
-    found = [config for table in papers.load(key).tables_of(preset, seeds) for line in table.lines
-             for config in table.configs(line)]
-    return list({config.id: config for config in found}.values())
+    return name if name in experiment.PAPERS else None
 
 
 def plan(args, folder: Path) -> list[Job]:
@@ -126,7 +116,7 @@ def plan(args, folder: Path) -> list[Job]:
     for path in select(folder, args.only):
         key, todo = paper_of(path), []
         if key and not args.committed and key not in of_paper:
-            todo = [config for config in configs(key, args.preset, args.seeds)
+            todo = [config for config in experiment.load(key).configs(args.preset, args.seeds)
                     if args.fresh or not lookup(config, args.preset, "local")]
             of_paper[key] = obstacle(todo, args.preset, args.device)
         jobs.append(Job(path, todo, of_paper.get(key, "")))
@@ -145,7 +135,7 @@ def obstacle(todo: list[runs.Config], preset: str, device: str) -> str:
     """Say what is missing to train, and what to do about it; nothing if all is there."""
     from weaklib import corpora, training
     missing = []
-    if todo and preset in NEED_GPU and device == "auto" and training.resolve("auto") == "cpu":
+    if todo and preset in presets.NEED_GPU and device == "auto" and training.resolve("auto") == "cpu":
         missing.append(f"The preset {preset} needs a CUDA device and none is here; choose --preset laptop, or "
                        "--device cpu if you can wait.")
     if preset == "paper":  # the other presets render their own data
@@ -260,12 +250,12 @@ def executed(args) -> Path:
 
 def status(args, folder: Path) -> int:
     """Print, for every row and seed, whether this machine has a record and whether the source has one."""
-    selected = {paper_of(path) for path in select(folder, args.only)} if args.only else papers.PAPERS
-    lines = [[f"{key} {table.name}", line.row, line.corpus, str(config.seed),
+    selected = {paper_of(path) for path in select(folder, args.only)} if args.only else experiment.PAPERS
+    lines = [[f"{key} {sheet.table.name}", row.key, config.corpus, str(config.seed),
               *(state(config, args.preset, where) for where in ("local", "committed"))]
-             for key in papers.PAPERS if key in selected
-             for table in papers.load(key).tables_of(args.preset, args.seeds)
-             for line in table.lines for config in table.configs(line)]
+             for key in experiment.PAPERS if key in selected
+             for sheet in experiment.load(key).sheets(args.preset, args.seeds)
+             for row in sheet.rows for config in sheet.configs(row)]
     show(["table", "row", "corpus", "seed", "this machine", "committed"], lines)
     return 0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from weaklib import keys, papers, runs
+from weaklib import experiment, keys, runs
 from weaklib.files import WeaklibError
 
 ROOT = Path(__file__).parent.parent
@@ -68,4 +68,4 @@ def test_ids_of_all_committed_records_are_pinned():
 def test_a_committed_record_is_found_by_the_config_it_holds(pinned):
     preset, paper, name = pinned.split("/")
     config = runs.read(ROOT / "results" / preset / paper / "runs" / f"{name}.json").key["config"]
-    assert keys.decode(papers.load(paper).Config, config).id.split("-")[-1] == name.split("-")[-1]
+    assert keys.decode(experiment.load(paper).method.Config, config).id.split("-")[-1] == name.split("-")[-1]

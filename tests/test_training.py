@@ -1,21 +1,35 @@
-"""The loop: what a step does, and that a killed run ends as an uninterrupted one does."""
+"""The loop: what a step does, and that a killed run ends as an uninterrupted one does, for one player and for two."""
+import copy
 import json
 import math
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from weaklib import weights
+from weaklib import training, weights
+from weaklib.evaluation import Criterion
 from weaklib.files import WeaklibError
-from weaklib.training import CHECKPOINT, LOG, Plan, fit, resolve, summary
+from weaklib.models import Pool
+from weaklib.training import CHECKPOINT, LOG, Plan, Player, fit, resolve, summary
 
 PLAN = Plan(steps=40, lr=0.05, warmup=4, ema=0.9, validate_every=10)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As in the processes that some tests start; toys are too small for more, and sums depend on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def problem(seed=0):
@@ -35,6 +49,161 @@ def problem(seed=0):
         return -loss(model, draw(999)).item()
 
     return dict(model=model, draw=draw, loss=loss, validate=validate, device="cpu")
+
+
+class Game(torch.nn.Module):
+    """A generator with dropout, a critic with counters of its own, and a pool between them."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Dropout(0.2),
+                                             torch.nn.Linear(8, 2))
+        self.critic = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.BatchNorm1d(8), torch.nn.Tanh(),
+                                          torch.nn.Linear(8, 1))
+        self.pool = Pool(24, (2,))
+
+
+def create(model, batch):
+    """The generator's loss: its adversarial term warms up over ten steps."""
+    fake = model.generator(batch["z"])
+    warm = 0.1 + 0.9 * min(batch["step"] / 10, 1)
+    return warm * (1 - model.critic(fake)).square().mean() + 0.1 * (fake - 1).square().mean(), {"fake": fake}
+
+
+def criticise(model, batch):
+    return (1 - model.critic(batch["x"])).square().mean() + model.critic(model.pool(batch["fake"])).square().mean()
+
+
+GAME = replace(PLAN, clip=1.0)
+
+
+def game(seed=0):
+    torch.manual_seed(seed)
+    model = Game()
+
+    def draw(step):
+        g = torch.Generator().manual_seed(step)
+        return {"z": torch.randn(16, 2, generator=g), "x": 1 + torch.randn(16, 2, generator=g)}
+
+    players = [Player("generator", model.generator.parameters(), create),
+               Player("critic", model.critic.parameters(), criticise,
+                      replace(GAME, lr=0.02, betas=(0.5, 0.9), warmup=10, clip=0.5, weight_decay=0.1))]
+    return dict(model=model, draw=draw, loss=players, device="cpu",
+                validate=lambda m: -(m.generator(draw(999)["z"]) - 1).square().mean().item())
+
+
+def plans(make):
+    return {problem: PLAN, game: GAME}[make]
+
+
+def same(a, b):
+    """Whether two models have the same parameters and buffers, to the bit."""
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def by_hand(model, draw, losses, plan, validate):
+    """The loop written out for `losses`, a list of (loss, parameters, plan): model with its best average, log lines."""
+    optimisers = [torch.optim.AdamW(p, lr=own.lr, betas=own.betas, weight_decay=own.weight_decay, fused=True)
+                  for _, p, own in losses]
+    average, best, highest, log = copy.deepcopy(model).eval(), None, -math.inf, []
+    for step in range(plan.steps):
+        torch.manual_seed(step)
+        batch = draw(step) | {"step": step}
+        for (loss, parameters, own), optimiser in zip(losses, optimisers):
+            for x in model.parameters():
+                x.requires_grad_(any(x is y for y in parameters))
+            optimiser.param_groups[0]["lr"] = own.lr_at(step)
+            value = loss(model, batch)
+            if isinstance(value, tuple):
+                batch["fake"] = value[1]["fake"].detach()
+                value = value[0]
+            optimiser.zero_grad()
+            value.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, own.clip)
+            optimiser.step()
+            log.append(value.item())
+        decay = min(plan.ema, step / (step + 9))
+        with torch.no_grad():
+            for a, x in zip(average.parameters(), model.parameters()):
+                a.lerp_(x, 1 - decay)
+            for a, x in zip(average.buffers(), model.buffers()):
+                a.copy_(x)
+            if (step + 1) % plan.validate_every == 0:
+                score = validate(average)
+                if score > highest:
+                    highest, best = score, copy.deepcopy(average)
+    return best, log
+
+
+def test_one_player_is_the_plain_loop_to_the_bit(tmp_path):
+    ours, plain = problem(), problem()
+    fit(plan=PLAN, folder=tmp_path, **ours)
+    model = plain["model"]
+    best, log = by_hand(model, plain["draw"], [(plain["loss"], list(model.parameters()), PLAN)], PLAN, plain["validate"])
+    assert same(ours["model"], best)
+    assert [json.loads(line)["loss"] for line in (tmp_path / LOG).read_text().splitlines()] == log
+
+
+def test_two_players_are_the_plain_loop_to_the_bit(tmp_path):
+    ours, plain = game(), game()
+    history = fit(plan=GAME, folder=tmp_path, **ours)
+    model, (first, second) = plain["model"], plain["loss"]
+    best, log = by_hand(model, plain["draw"], [(first.loss, list(first.parameters), GAME),
+                                               (second.loss, list(second.parameters), second.plan)], GAME,
+                        plain["validate"])
+    assert same(ours["model"], best) and model.pool.filled == 24
+    lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    assert [line["players"][name]["loss"] for line in lines for name in ("generator", "critic")] == log
+    assert [line["loss"] for line in lines] == log[::2]
+    assert history[1]["losses"]["critic"] == pytest.approx(sum(log[21:40:2]) / 10)
+    assert history[1]["loss"] == pytest.approx(sum(log[20:40:2]) / 10) and history[1]["lr"] == GAME.lr_at(19)
+
+
+def test_others_are_frozen_while_a_player_moves_and_as_before_afterwards(tmp_path):
+    p = game()
+    p["model"].critic[0].bias.requires_grad_(False)  # frozen from the start, and so it stays
+    seen = []
+
+    def watched(loss):
+        def watching(model, batch):
+            seen.append({name for name, x in model.named_parameters() if x.requires_grad})
+            if len(seen) == 6:
+                raise KeyboardInterrupt
+            return loss(model, batch)
+        return watching
+
+    p["loss"] = [replace(player, loss=watched(player.loss), parameters=list(player.parameters)) for player in p["loss"]]
+    before = {name for name, x in p["model"].named_parameters() if x.requires_grad}
+    fixed = p["model"].critic[0].bias.clone()
+    with pytest.raises(KeyboardInterrupt):
+        fit(plan=GAME, folder=tmp_path, **p)
+    assert seen[0] == {name for name in before if name.startswith("generator")} and seen[1] == before - seen[0]
+    assert before == {name for name, x in p["model"].named_parameters() if x.requires_grad}
+    assert torch.equal(p["model"].critic[0].bias, fixed)
+
+
+def test_players_that_do_not_fit_are_refused(tmp_path):
+    model = Game()
+    critic = Player("critic", list(model.critic.parameters()), criticise)
+    for players, message in [
+            ([critic, critic], "another player's"), ([replace(critic, parameters=Game().parameters())], "of the model"),
+            ([replace(critic, parameters=[])], "needs parameters"), ([], "needs a loss"),
+            ([replace(critic, plan=Plan(steps=7))], "7 steps.*40"),
+            ([critic, Player("critic", model.generator.parameters(), create)], "names of their own")]:
+        with pytest.raises(WeaklibError, match=message):
+            fit(model, game()["draw"], players, GAME, tmp_path, device="cpu")
+
+
+def test_the_average_is_of_parameters_and_buffers_are_copied(tmp_path):
+    p, seen = game(), []
+
+    def validate(average):
+        seen.append(all(torch.equal(a, x) for a, x in zip(average.buffers(), p["model"].buffers())))
+        seen.append(not any(torch.equal(a, x) for a, x in zip(average.parameters(), p["model"].parameters())))
+        return 0.0
+
+    fit(plan=GAME, folder=tmp_path, **p | {"validate": validate})
+    assert seen == [True] * 8
 
 
 def test_learns_and_returns_the_best_average(tmp_path):
@@ -89,15 +258,16 @@ def test_early_stop(tmp_path):
     assert history[-1]["step"] == 20
 
 
+@pytest.mark.parametrize("make", [problem, game])
 @pytest.mark.parametrize("stop", [1, 10, 17, 30, 39])
-def test_interrupted_run_ends_with_the_same_numbers(tmp_path, stop):
-    whole = problem()
-    want = fit(plan=PLAN, folder=tmp_path / "whole", **whole)
+def test_interrupted_run_ends_with_the_same_numbers(tmp_path, stop, make):
+    whole, plan = make(), plans(make)
+    want = fit(plan=plan, folder=tmp_path / "whole", **whole)
 
     class Killed(Exception):
         pass
 
-    part = problem()
+    part = make()
     real = part["draw"]
 
     def draw(step):
@@ -106,40 +276,41 @@ def test_interrupted_run_ends_with_the_same_numbers(tmp_path, stop):
         return real(step)
 
     with pytest.raises(Killed):
-        fit(plan=PLAN, folder=tmp_path / "part", save_every=0, **{**part, "draw": draw})
-    again = problem(seed=5)  # other weights at the start: they must come from the checkpoint
-    got = fit(plan=PLAN, folder=tmp_path / "part", **again)
-    assert got == want
-    for a, b in zip(again["model"].parameters(), whole["model"].parameters()):
-        assert torch.equal(a, b)
+        fit(plan=plan, folder=tmp_path / "part", save_every=0, **{**part, "draw": draw})
+    again = make(seed=5)  # other weights at the start: they must come from the checkpoint
+    got = fit(plan=plan, folder=tmp_path / "part", **again)
+    assert got == want and same(again["model"], whole["model"])
 
 
 SCRIPT = """
 import sys, time
 sys.path.insert(0, {tests!r})
-from test_training import PLAN, fit, problem
-p = problem()
+from test_training import fit, game, plans, problem, torch
+torch.set_num_threads(1)
+p = {make}()
 real = p["draw"]
 p["draw"] = lambda step: (time.sleep(0.02), real(step))[1]
-fit(plan=PLAN, folder={folder!r}, save_every=0.03, **p)
+fit(plan=plans({make}), folder={folder!r}, save_every=0.03, **p)
 """
 
 
-@pytest.mark.parametrize("after", [0.1, 0.35, 0.6])
-def test_killed_process_goes_on_to_the_same_numbers(tmp_path, after):
-    want = fit(plan=PLAN, folder=tmp_path / "whole", **problem())
+@pytest.mark.parametrize("make, after", [(problem, 0.1), (problem, 0.6), (game, 0.2), (game, 0.5)])
+def test_killed_process_goes_on_to_the_same_numbers(tmp_path, make, after):
+    whole = make()
+    want = fit(plan=plans(make), folder=tmp_path / "whole", **whole)
     folder = tmp_path / "killed"
-    script = SCRIPT.format(tests=str(Path(__file__).parent), folder=str(folder))
+    script = SCRIPT.format(tests=str(Path(__file__).parent), folder=str(folder), make=make.__name__)
     child = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
     while not (folder / CHECKPOINT).exists():
         assert child.poll() is None, "the child ended before its first checkpoint"
+        time.sleep(0.02)
     try:
         child.wait(after)
     except subprocess.TimeoutExpired:
         os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    p = problem(seed=5)
-    assert fit(plan=PLAN, folder=folder, **p) == want
+    p = make(seed=5)
+    assert fit(plan=plans(make), folder=folder, **p) == want and same(p["model"], whole["model"])
 
 
 def test_damaged_checkpoint_is_refused_and_kept(tmp_path):
@@ -182,11 +353,32 @@ def test_a_plateau_halves_the_learning_rate_also_after_a_stop(tmp_path):
     assert lines == pytest.approx([0.01] * 8 + [0.005] * 6)
 
 
-def test_unknown_device_and_decay():
+def test_unknown_device_decay_and_precision():
     with pytest.raises(WeaklibError, match="cpu or cuda"):
         resolve("tpu")
     with pytest.raises(WeaklibError, match="cosine"):
         Plan(decay="linear")
+    with pytest.raises(WeaklibError, match="bf16-mixed"):
+        Plan(precision="16-mixed")
+
+
+@pytest.mark.parametrize("precision, dtype", [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)])
+def test_precision_holds_in_whatever_network_a_loss_or_a_score_calls(tmp_path, precision, dtype):
+    """In a part of the model, a judge from outside and a copy of the model; and only there."""
+    p, judge, seen = game(), torch.nn.Linear(2, 1), []
+    for layer in (p["model"].generator[0], p["model"].critic[0], judge):
+        layer.register_forward_hook(lambda module, args, out: seen.append(out.dtype))
+
+    def loss(model, batch):
+        value, extra = create(model, batch)
+        products = extra["fake"] @ extra["fake"].mT
+        assert {x.dtype for x in (extra["fake"], judge(extra["fake"]), products)} == {torch.float32}
+        return value, extra
+
+    p["loss"] = [replace(p["loss"][0], loss=loss), replace(p["loss"][1], plan=None)]
+    fit(plan=replace(GAME, steps=2, validate_every=1, precision=precision), folder=tmp_path, **p)
+    assert seen == ([dtype] * 6) * 2  # per step: generator, critic and judge, the critic twice, the generator's score
+    assert judge(torch.zeros(1, 2)).dtype == p["model"].generator(torch.zeros(1, 2)).dtype == torch.float32
 
 
 def test_bfloat16_trains(tmp_path):
@@ -195,10 +387,128 @@ def test_bfloat16_trains(tmp_path):
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]
 
 
-def test_show_is_called_at_every_validation(tmp_path):
-    seen = []
-    history = fit(plan=PLAN, folder=tmp_path, show=lambda h: seen.append(len(h)), **problem())
-    assert seen == [1, 2, 3, 4] and summary(tmp_path) == history
+def test_show_is_called_at_every_validation_with_the_name_of_the_criterion(tmp_path):
+    seen, p = [], problem()
+    history = fit(plan=PLAN, folder=tmp_path / "plain", show=lambda *args: seen.append(args), **p)
+    assert [len(entries) for entries, _ in seen] == [1, 2, 3, 4] and summary(tmp_path / "plain") == history
+    fit(plan=PLAN, folder=tmp_path / "named", show=lambda *args: seen.append(args),
+        **p | {"validate": Criterion("SI-SNRi, dB", p["validate"])})
+    assert [name for _, name in seen] == ["validation score"] * 4 + ["SI-SNRi, dB"] * 4
+
+
+# The next batch is drawn while this one trains: on a GPU, and here when asked.
+
+@pytest.fixture
+def ahead(monkeypatch):
+    real = training._batches
+    monkeypatch.setattr(training, "_batches", lambda draw, steps, ahead: real(draw, steps, ahead=True))
+
+
+@pytest.mark.parametrize("make", [problem, game])
+def test_drawing_ahead_changes_no_number(tmp_path, make, request):
+    plain, other = make(), make()
+    want = fit(plan=plans(make), folder=tmp_path / "plain", **plain)
+    request.getfixturevalue("ahead")
+    drawn = []
+    real = other["draw"]
+    other["draw"] = lambda step: (drawn.append((step, threading.current_thread())), real(step))[1]
+    assert fit(plan=plans(make), folder=tmp_path / "ahead", **other) == want and same(plain["model"], other["model"])
+    assert [step for step, _ in drawn] == list(range(40))  # each once, none beyond the end
+    assert all(thread is not threading.main_thread() for _, thread in drawn)
+
+
+def test_one_batch_is_drawn_ahead_and_no_more():
+    drawn = []
+    for step in training._batches(lambda step: drawn.append(step) or step, range(10), ahead=True):
+        assert max(drawn) <= step + 1
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt, WeaklibError])
+@pytest.mark.parametrize("where", ["draw", "loss"])
+def test_no_thread_is_left_behind_by_an_error(tmp_path, ahead, error, where):
+    before, p = threading.active_count(), problem()
+    real, calls = p[where], []
+
+    def fails(*args):
+        calls.append(args)
+        if len(calls) == 5:
+            raise error("as it is")
+        return real(*args)
+
+    with pytest.raises(error, match="as it is"):
+        fit(plan=PLAN, folder=tmp_path, **p | {where: fails})
+    assert threading.active_count() == before
+    assert len((tmp_path / LOG).read_text().splitlines()) == 4  # an error in a draw waits for the step it belongs to
+
+
+# Several processes
+
+SHARED = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_training import WeaklibError, fit, game, plans, problem, replace, resting, torch
+from weaklib import weights
+torch.set_num_threads(1)
+folder = Path({folder!r})
+told = {{}}
+for make in (problem, game):
+    p = resting(make())
+    real = p["draw"]
+    def stops(step):
+        if step == 25:
+            raise KeyboardInterrupt
+        return real(step)
+    try:
+        fit(plan=plans(make), folder=folder / make.__name__, devices=2, save_every=0, **p | {{"draw": stops}})
+    except KeyboardInterrupt:
+        pass
+    p = resting(make(seed=5))
+    told[make.__name__] = fit(plan=plans(make), folder=folder / make.__name__, devices=2, **p)
+    rank = torch.distributed.get_rank()
+    weights.save(folder / f"{{make.__name__}}{{rank}}.safetensors", p["model"].state_dict(), {{}})
+p = problem()
+scores = iter([0.0] * 9 if rank == 0 else range(9))  # only the first process is asked
+told["stop"] = fit(plan=replace(plans(problem), validate_every=2, patience=3), folder=folder / "stop", devices=2,
+                   **p | {{"validate": lambda model: next(scores)}})
+try:
+    fit(plan=plans(problem), folder=folder / "odd", devices=2, **p | {{"draw": lambda step: {{"x": torch.ones(3, 3)}}}})
+except WeaklibError as e:
+    told["odd"] = str(e)
+(folder / f"told{{rank}}.json").write_text(json.dumps(told))
+"""
+
+
+def resting(p):
+    """Dropout and batch norm see a share where several processes train, so they are left out of the comparison."""
+    for name, layer in list(p["model"].named_modules()):
+        if isinstance(layer, (torch.nn.Dropout, torch.nn.BatchNorm1d)):
+            p["model"].set_submodule(name, torch.nn.Identity())
+    if isinstance(p["loss"], list):
+        p["loss"] = [replace(player, parameters=getattr(p["model"], player.name).parameters()) for player in p["loss"]]
+    return p
+
+
+def test_two_processes_train_as_one_does(tmp_path):
+    """The same weights, pools and history as one process has with the whole batch, within 1e-4, after a stop too."""
+    script = tmp_path / "script.py"
+    script.write_text(SHARED.format(tests=str(Path(__file__).parent), folder=str(tmp_path)))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    told, other = (json.loads((tmp_path / f"told{rank}.json").read_text()) for rank in (0, 1))
+    assert told == other
+    for make in (problem, game):
+        p = resting(make())
+        history = fit(plan=plans(make), folder=tmp_path / f"one {make.__name__}", **p)
+        for one, two in zip(history, told[make.__name__], strict=True):
+            assert one.pop("losses", None) == pytest.approx(two.pop("losses", None), abs=1e-4)
+            assert one == pytest.approx(two, abs=1e-4)
+        for rank in (0, 1):
+            got, _ = weights.load(tmp_path / f"{make.__name__}{rank}.safetensors")
+            torch.testing.assert_close(got, dict(p["model"].state_dict()), atol=1e-4, rtol=0)
+    assert told["stop"][-1]["step"] == 8
+    assert told["odd"] == ("2 devices cannot share the 3 items of x in the batch of step 1; make their number a "
+                           "multiple of 2.")
 
 
 def test_weights_round_trip_and_checksum(tmp_path):

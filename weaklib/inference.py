@@ -1,7 +1,6 @@
 """Trained models on your own audio, of any length, sample rate and number of channels.
 
-A paper joins by a constant `SEPARATING` or `TRANSCRIBING` in its module, which says what its model takes and gives and
-how to load it. The rest is here: audio comes in piece by piece, is resampled, cut into overlapping blocks (see
+What a paper's model takes and gives is said by `weaklib.specs`. The rest is here: audio comes in piece by piece, is resampled, cut into overlapping blocks (see
 `weaklib.overlap`), a few of which go through the model at a time, and what comes out is cross-faded and resampled back.
 Nothing but the result is as long as the audio, and the functions for files do not even hold that.
 
@@ -13,25 +12,23 @@ separate_file, transcribe_file
     The same from file to file.
 methods, trained
     What there is.
-Separating, Transcribing
-    What a paper says of its model.
 notes
     A roll as notes.
 """
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from weaklib import audio as sound
-from weaklib import files, overlap, papers, runs, weights
+from weaklib import experiment, files, overlap, runs, weights
 from weaklib.files import WeaklibError
 from weaklib.progress import track
+from weaklib.specs import Separating, Transcribing
 
 AT_ONCE = 4       # blocks through the model: with more, arrays grow past what the C library keeps for reuse
 PIECE = 1 << 16   # samples of an array that are taken at a time
@@ -39,71 +36,6 @@ PATIENCE = 2.0    # s of work after which progress is shown
 MIN_FRAMES = 2    # of a note: one frame is what a flickering probability makes, and shorter than almost any note
 VELOCITY = 80     # of every note: the models say what sounds, not how loud
 FLOOR = 1e-4      # peak, -80 dBFS, below which no note sounds: networks that normalise hear notes in noise of any level
-
-
-@dataclass(frozen=True)
-class Separating:
-    """What a separator takes and gives.
-
-    Attributes
-    ----------
-    about : str
-        What it does, in a few words.
-    sr : int, Hz
-    block : int, samples
-        What it hears at a time: the length of its training clips, or a few times that.
-    window : int, samples
-        Of its filterbank; shorter audio is refused.
-    outputs : tuple of str
-    load : callable
-        ``load(record, device)`` -> a function of tensors on that device, mixtures (batch, channel, time) to estimates
-        (batch, source, channel, time). `record` is a `weaklib.runs.Record`, or None for what comes with the package.
-    ordered : bool
-        Whether an output is always the same source; else neighbouring blocks are aligned.
-    fits : callable
-        ``fits(config)`` -> whether the model that a record's config (a dict) describes is such a separator.
-    """
-
-    about: str
-    sr: int
-    block: int
-    window: int
-    outputs: tuple[str, ...]
-    load: Callable
-    ordered: bool = True
-    fits: Callable = lambda config: True
-
-
-@dataclass(frozen=True)
-class Transcribing:
-    """What a transcriptor takes and gives.
-
-    Attributes
-    ----------
-    about, sr, window, fits
-        As in `Separating`.
-    block : int, samples
-        A multiple of `hop`.
-    hop : int, samples
-        From frame to frame; frame `k` is centred on sample ``k * hop``.
-    outputs : dict of str to int
-        Instrument -> General MIDI program, from 0.
-    lowest : int
-        MIDI pitch of the roll's first row.
-    load : callable
-        ``load(record, device)`` -> a function of tensors on that device, audio (batch, time) to values (batch,
-        instrument, pitch, ``time / hop + 1``): from -1, certainly not, over 0, the threshold, to 1, certainly a note.
-    """
-
-    about: str
-    sr: int
-    block: int
-    window: int
-    hop: int
-    outputs: dict[str, int]
-    lowest: int
-    load: Callable
-    fits: Callable = lambda config: True
 
 
 DEFAULT = "hung2021"  # the method, unless another is named
@@ -124,7 +56,7 @@ def methods() -> list[dict]:
     """
     return [{"method": key, "does": does, "about": spec.about, "sr": spec.sr, "outputs": tuple(spec.outputs),
              "ordered": getattr(spec, "ordered", True), "comes": _comes(key)}
-            for does in KINDS for key in papers.PAPERS if (spec := _spec(key, does))]
+            for does in KINDS for key in experiment.PAPERS if (spec := _spec(key, does))]
 
 
 def trained(method: str, does: str) -> list[runs.Record]:
@@ -176,7 +108,7 @@ def separate(audio, sr: int, method: str = DEFAULT, *, query: str | None = None,
     x, sr = _checked(audio, sr, method, spec)
     stems = {name: np.empty(np.shape(audio), dtype=np.float32) for name in spec.outputs}
     done = 0
-    for piece in _separated(spec, _pieces(x), sr, *x.shape, record, device):
+    for piece in _separated(spec, _loaded(method, spec, record, device), _pieces(x), sr, *x.shape):
         n = piece.shape[-1]
         for stem, part in zip(stems.values(), piece):
             stem.reshape(x.shape)[:, done:done + n] = part
@@ -214,7 +146,7 @@ def transcribe(audio, sr: int, method: str | None = None, *, threshold: float = 
     """
     method, spec = _transcriptor(method, record)
     x, sr = _checked(audio, sr, method, spec)
-    return _transcribed(spec, _pieces(x), sr, x.shape[-1], threshold, record, device)
+    return _transcribed(spec, _loaded(method, spec, record, device), _pieces(x), sr, x.shape[-1], threshold)
 
 
 def separate_file(path, folder, method: str = DEFAULT, *, record=None, device: str = "auto",
@@ -251,7 +183,8 @@ def separate_file(path, folder, method: str = DEFAULT, *, record=None, device: s
     n_channels, n_samples, sr = sound.probe(path)
     _long_enough(n_samples, sr, method, spec)
     files.need_space(folder, 4 * len(to) * n_channels * n_samples)
-    stems = _separated(spec, sound.blocks(path, PIECE), sr, n_channels, n_samples, record, device)
+    run = _loaded(method, spec, record, device)
+    stems = _separated(spec, run, sound.blocks(path, PIECE), sr, n_channels, n_samples)
     with ExitStack() as stack:
         add = [stack.enter_context(sound.writing(target, sr, n_channels, n_samples)) for target in to]
         for piece in stems:
@@ -270,7 +203,8 @@ def transcribe_file(path, to, method: str | None = None, *, threshold: float = 0
     method, spec = _transcriptor(method, record)
     _, n_samples, sr = sound.probe(path)
     _long_enough(n_samples, sr, method, spec)
-    midi = _transcribed(spec, sound.blocks(path, PIECE), sr, n_samples, threshold, record, device)
+    run = _loaded(method, spec, record, device)
+    midi = _transcribed(spec, run, sound.blocks(path, PIECE), sr, n_samples, threshold)
     return write_midi(to, midi)
 
 
@@ -306,9 +240,8 @@ def notes(roll, frame_rate: float, lowest: int = 21) -> np.ndarray:
 
 # What goes on between audio in pieces and the result
 
-def _separated(spec: Separating, pieces, sr, n_channels, n_samples, record, device) -> Iterator[np.ndarray]:
+def _separated(spec: Separating, run, pieces, sr, n_channels, n_samples) -> Iterator[np.ndarray]:
     """Yield the stems, consecutive pieces (source, channel, time) at `sr`, `n_samples` in all."""
-    run = _on(device, spec.load, record)
     length = -(-n_samples * spec.sr // sr)
     block = min(spec.block, length)
     at = overlap.starts(length, block)
@@ -320,12 +253,11 @@ def _separated(spec: Separating, pieces, sr, n_channels, n_samples, record, devi
         yield piece.reshape(len(spec.outputs), n_channels, piece.shape[-1])
 
 
-def _transcribed(spec: Transcribing, pieces, sr, n_samples, threshold, record, device):
+def _transcribed(spec: Transcribing, run, pieces, sr, n_samples, threshold):
     """Return the notes of a whole signal as MIDI."""
     if not -1 < threshold < 1:
         raise WeaklibError(f"threshold={threshold} leaves nothing to decide; give one between -1 and 1.")
     from weaklib.corpora.fluid import pretty_midi  # which imports it quietly
-    run = _on(device, spec.load, record)
     n_hops = -(-n_samples * spec.sr // (sr * spec.hop))
     block = min(spec.block // spec.hop, n_hops)
     at = overlap.starts(n_hops, block)
@@ -366,16 +298,15 @@ def _modelled(run, blocks: Iterable[np.ndarray], at_once: int) -> Iterator[np.nd
         yield from run(np.stack(batch))
 
 
-def _on(device: str, load, record):
+def _loaded(method: str, spec, record, device: str):
     """Load a model onto a device, as a function of arrays."""
     import torch
     from weaklib.training import resolve
-    device = resolve(device)
-    model = load(record, device)
+    network = experiment.load(method).network(record).to(device := resolve(device))
 
     def run(x):
         with torch.inference_mode():
-            return model(torch.from_numpy(x).to(device)).float().cpu().numpy()
+            return spec.apply(network, torch.from_numpy(x).to(device)).float().cpu().numpy()
 
     return run
 
@@ -418,14 +349,14 @@ def _may_write(path: Path, overwrite: bool) -> None:
 
 
 def _spec(key: str, does: str):
-    return getattr(papers.load(key), KINDS[does], None)
+    return getattr(experiment.load(key).method, KINDS[does], None)
 
 
 def _named(method: str, does: str, record=None):
     """Return what a paper says of its model, or raise a WeaklibError if it has none or `record` is not of it."""
-    spec = _spec(method, does) if method in papers.PAPERS else None
+    spec = _spec(method, does) if method in experiment.PAPERS else None
     if spec is None:
-        able = [key for key in papers.PAPERS if _spec(key, does)]
+        able = [key for key in experiment.PAPERS if _spec(key, does)]
         raise WeaklibError(f"No method called {method!r} can {does}; choose one of {', '.join(able)}.")
     if record is not None and not (record.key["paper"] == method and spec.fits(record.key["config"])):
         raise WeaklibError(f"The model of {record.id} cannot {does} as {method} does; choose one of "
@@ -438,7 +369,7 @@ def _transcriptor(method: str | None, record):
     if method is None and record is not None:
         method = record.key["paper"]
     if method is None:
-        able = [key for key in papers.PAPERS if _spec(key, "transcribe")]
+        able = [key for key in experiment.PAPERS if _spec(key, "transcribe")]
         method = next(filter(_comes, able), able[0])  # the error of loading the first says what is missing
     return method, _named(method, "transcribe", record)
 

@@ -22,8 +22,8 @@ history, Live
     Training curves, afterwards and while they grow.
 assignments
     What MixIT chooses from.
-bars
-    A table's rows as bars.
+colours, against
+    The rows of a table: their colours, and the paper's number against ours.
 png
     Any of these figures as the small picture that a notebook keeps.
 """
@@ -39,18 +39,19 @@ from weaklib import audio, spectra
 from weaklib.files import WeaklibError
 from weaklib.spectra import RANGE
 
-COLOURS = ("#2a6f97", "#e07a5f", "#6a994e", "#8367c7", "#bc6c25", "#577590")
+COLOURS = ("#577590", "#2a6f97", "#e07a5f", "#6a994e", "#8367c7", "#bc6c25", "#c9447c", "#1b998b", "#8d99ae", "#e9a820",
+           "#5f0f40", "#3d5a80")
 MISSING, EXTRA, HIT = "#0072b2", "#d55e00", "#333333"  # of Okabe and Ito: told apart with any colour vision
 LIMIT = 30.0  # dB, from which on a difference has its full colour
 SHADES = 64  # colours of a picture that is stored
 HERTZ = (200, 500, 1000, 2000, 4000, 8000, 16000)  # where a mel scale has marks
 
 
-def _figure(n_rows: int = 1, width: float = 8.0, height: float = 1.6, **options):
+def _figure(n_rows: int = 1, width: float = 8.0, height: float = 1.6, n_columns: int = 1, **options):
     import matplotlib.pyplot as plt
-    figure, axes = plt.subplots(n_rows, 1, figsize=(width, height * n_rows), dpi=75, squeeze=False,
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=(width, height * n_rows), dpi=75, squeeze=False,
                                 layout="constrained", **options)
-    return figure, axes[:, 0]
+    return figure, axes.ravel()
 
 
 def _close(figure, alt: str):
@@ -363,24 +364,28 @@ def listen(tracks: dict, sr: int, *, peak: float = 0.9):
     return HTML(f'<table>{"".join(rows)}</table><p style="font-size:small">{note}</p>')
 
 
-def history(curves: dict[str, list[dict]], *, key: str = "score", ylabel: str = "SI-SNRi, dB"):
+def history(curves: dict[str, list[dict]], *, ylabel: str, key: str = "score", colours: dict | None = None):
     """Draw the training curves of several runs.
 
     Parameters
     ----------
     curves : dict of str to list of dict
         Title -> history, as `weaklib.training.fit` returns it.
+    ylabel : str
+        What the curves show.
     key : str
         What to draw: ``score`` (validation) or ``loss``.
-    ylabel : str
+    colours : dict of str to str, optional
+        Title -> colour, see `colours`.
 
     Returns
     -------
     matplotlib Figure
     """
     figure, (ax,) = _figure(height=3.0)
-    for (title, entries), colour in zip(curves.items(), COLOURS * 4):
-        ax.plot([e["step"] for e in entries], [e[key] for e in entries], "o-", ms=3, color=colour, label=title)
+    for (title, entries), other in zip(curves.items(), COLOURS * 4):
+        ax.plot([e["step"] for e in entries], [e[key] for e in entries], "o-", ms=3, label=title,
+                color=(colours or {}).get(title, other))
     ax.set(xlabel="training step", ylabel=ylabel)
     ax.grid(alpha=0.3)
     if curves:
@@ -395,15 +400,15 @@ class Live:
     ----------
     title : str
     **options
-        Of `history`.
+        Of `history`; without `ylabel`, the name of the criterion stands there.
     """
 
     def __init__(self, title: str, **options):
         self.title, self.options, self._handle = title, options, None
 
-    def __call__(self, entries: list[dict]) -> None:
+    def __call__(self, entries: list[dict], ylabel: str) -> None:
         from IPython.display import display
-        figure = history({self.title: entries}, **self.options)
+        figure = history({self.title: entries}, **{"ylabel": ylabel} | self.options)
         if self._handle is None:
             self._handle = display(figure, display_id=True)
         else:
@@ -432,32 +437,53 @@ def assignments(owners: list, loss: list[float]):
                           f"{min(loss):.1f} to {max(loss):.1f} dB.")
 
 
-def bars(groups: dict[str, dict[str, list[float]]], *, ylabel: str = "SI-SNRi, dB"):
-    """Draw rows as bars: the mean, and every seed as a dot.
+def colours(table) -> dict[str, str]:
+    """Give the rows of a table (`weaklib.tables.Table`) their colours, the same in every figure: title -> colour."""
+    methods = list(dict.fromkeys(row.method or row.title for row in table.rows))
+    return {row.title: COLOURS[methods.index(row.method or row.title) % len(COLOURS)] for row in table.rows}
+
+
+def against(paper: str, table, records: dict):
+    """Draw a table: what the paper prints against what came out here, row by row, a panel per column.
 
     Parameters
     ----------
-    groups : dict of str to dict of str to list of float
-        Group (a place on the x-axis) -> bar -> one value per seed.
-    ylabel : str
+    paper : str
+        Its key.
+    table : weaklib.tables.Table
+    records : dict of Row to list of Record
+        As `weaklib.experiment.Sheet.records` returns them.
 
     Returns
     -------
     matplotlib Figure
+        Hollow diamonds: the paper. Dots: here, the mean over seeds, with their standard deviation as a bar.
     """
-    figure, (ax,) = _figure(height=3.2)
-    names = list(dict.fromkeys(name for group in groups.values() for name in group))
-    width = 0.8 / max(1, len(names))
-    for k, name in enumerate(names):
-        for g, group in enumerate(groups.values()):
-            values = group.get(name)
+    from matplotlib.lines import Line2D
+
+    from weaklib.tables import printed
+    told, rows = printed(paper, table.name), [row for row, found in records.items() if found]
+    metric = table.metrics[0]
+    has_paper = False
+    figure, axes = _figure(1, 9.0, 0.9 + 0.28 * len(rows), n_columns=len(table.splits), sharey=True)
+    for ax, (split, words) in zip(axes, table.splits.items()):
+        for y, row in enumerate(rows):
+            values, theirs = table.seeds(row, metric, split, records[row]), told.get((row.key, metric.key, split))
+            if theirs:
+                ax.plot(float(theirs), y, "D", ms=6, mfc="none", mec="black", zorder=3)
+                has_paper = True
             if values:
-                x = g + (k - (len(names) - 1) / 2) * width
-                ax.bar(x, np.mean(values), 0.9 * width, color=COLOURS[k % len(COLOURS)],
-                       label=name if name not in ax.get_legend_handles_labels()[1] else None)
-                ax.plot([x] * len(values), values, "k.", ms=4)
-    ax.set_xticks(range(len(groups)), list(groups))
-    ax.set_ylabel(ylabel)
-    ax.grid(axis="y", alpha=0.3)
-    ax.legend(fontsize=8)
-    return _close(figure, f"Bars of {ylabel}, by group: {', '.join(groups)}; in each: {', '.join(names)}.")
+                ax.errorbar(np.mean(values), y, xerr=np.std(values, ddof=1) if len(values) > 1 else None, fmt="o", ms=5,
+                            capsize=2, color=colours(table)[row.title])
+        ax.grid(alpha=0.3)
+        ax.set_title(words, fontsize=9)
+        ax.tick_params(axis="x", labelsize=8)
+    axes[0].set_yticks(range(len(rows)), [row.title + (" †" if row.ours else "") for row in rows], fontsize=8)
+    axes[0].invert_yaxis()
+    figure.supxlabel(metric.heading, fontsize=9)
+    marks = [Line2D([], [], ls="", marker="o", color="#555555", label="here (± over seeds)")]
+    if has_paper:
+        marks.insert(0, Line2D([], [], ls="", marker="D", mfc="none", mec="black", label="paper"))
+    figure.legend(handles=marks, loc="outside upper right", ncols=2, fontsize=8, frameon=False)
+    return _close(figure, f"{table.title}, {metric.heading}: a line per row with the paper's number as a diamond and ours "
+                          f"as a dot. Rows: {', '.join(row.title for row in rows)}.")

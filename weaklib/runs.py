@@ -13,8 +13,8 @@ Record
     What came out of a run.
 get, find, kept
     The record of a config: trained now if need be, or only looked up; all that this machine has of a paper.
-trained
-    The weights of a record, or those that come with the package.
+weights_of, trained
+    The weights of a config; those of a record, or those that come with the package.
 publish
     Copy local records into the committed results.
 """
@@ -29,6 +29,7 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import ClassVar
@@ -127,6 +128,16 @@ def read(path) -> Record:
         If the file is missing, damaged or edited.
     """
     path = Path(path)
+    try:
+        about = path.stat()
+    except OSError:
+        about = None
+    return _read(path, about and (about.st_mtime_ns, about.st_size))
+
+
+@lru_cache(maxsize=4096)
+def _read(path: Path, version) -> Record:
+    """Read a record once, until the file changes: a table, a ledger and a figure all ask for the same ones."""
     body = files.read_json(path)
     if not isinstance(body, dict) or body.pop("sha256", None) != _digest(body) or body.pop("schema") != SCHEMA:
         raise WeaklibError(f"Record {path} is damaged, edited or of another version; nothing was changed: delete it "
@@ -241,6 +252,21 @@ def publish(record: Record, preset: str) -> Path:
     path = committed(preset, record.key["paper"]) / f"{record.id}.json"
     files.write_json(path, record.content())
     return path
+
+
+def weights_of(config: Config) -> dict:
+    """Return the trained weights of a config, which another one starts from.
+
+    Raises
+    ------
+    WeaklibError
+        If it has not been trained on this machine.
+    """
+    record = find(config, "", "local")
+    if record is None or record.weights_path is None:
+        raise WeaklibError(f"The weights of {config.id} are not on this machine; train it first, with --fresh if there "
+                           "is a record of it.")
+    return weights.load(record.weights_path)[0]
 
 
 def trained(record: Record | None, name: str) -> tuple[dict, dict]:

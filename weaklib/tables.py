@@ -1,70 +1,89 @@
-"""Tables: the paper's number beside ours, every one of them from a record.
+"""Tables: what a paper prints, row by row, with our numbers beside it, every one of them from a record.
 
 Contents
 --------
-Line, Table
-    What a table of a paper consists of, and which runs fill it.
-tidy, write
-    A table as CSV (one value per line) and as Markdown (Paper | Here | difference).
-Claim, verdict, ledger, write_ledger
-    What the paper says in words, tested by numbers with tolerances fixed in code.
-check
-    Render everything committed again and compare.
+Metric, Row, Table
+    What a table consists of: data, of which the grids of the papers are made.
+paper_numbers, printed
+    What the paper prints.
+tidy, as_csv
+    A filled table, one value per line.
+markdown, grid
+    The table as the paper has it: Paper and Here side by side.
 """
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
 from statistics import mean, stdev
 
-from weaklib import files, runs
-
 COLUMNS = "paper table row method condition split corpus metric seed value unit run".split()
-LEDGER = "paper claim_id verdict ours paper_value tolerance preset runs".split()
-HOLDS, PARTLY, FAILS, UNTESTED = "holds", "partly", "does not hold here", "not tested here"
 
 
 @dataclass(frozen=True)
-class Line:
-    """One line of a table: the paper's key for it, and the config that fills it for a seed."""
+class Metric:
+    """What is measured: its key in files, its name and unit in words, and which way is better."""
 
-    row: str
-    method: str
-    condition: str
-    corpus: str                                  # what is really heard
-    config: Callable[[int], runs.Config]
-    on: str = ""                                 # which of a record's evaluations, where one run fills several lines
+    key: str
+    title: str
+    unit: str                    # "dB", "%" or "ratio"
+    better: str = "higher"       # or "lower"
+    shown: bool = True           # in Markdown; the CSV has it in any case
+
+    @property
+    def heading(self) -> str:
+        unit = "" if self.unit == "ratio" else f"{self.unit}, "
+        return f"{self.title} ({unit}{self.better} is better)"
+
+    @property
+    def digits(self) -> int:
+        """Decimals in print: about as many as the papers have."""
+        return 2 if self.unit == "ratio" else 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One row of a table: what it is called, and how its run differs from what the preset has."""
+
+    key: str                     # in files, as in the file with the paper's numbers
+    title: str                   # in words, as the paper prints it
+    kind: str = ""               # which of the preset's kinds of training it is, see `weaklib.grids.Preset`
+    changes: dict = field(default_factory=dict)  # config field -> value; a dict reaches into the field
+    starts: dict[str, str] = field(default_factory=dict)  # config field -> row whose trained model it starts from
+    of: str = ""                 # row whose runs it reports on, if not its own
+    on: str = ""                 # which of a record's evaluations
+    role: str = "weak"           # "reference", "supervised" or "weak": the best weak row is set in bold
+    method: str = ""             # rows of one method share a colour; by default its title
+    headline: bool = False       # whether small presets have it too
+    ours: bool = False           # not a row of the paper's
+    random: bool = True          # whether its run draws anything at random: else one seed is all
+    n_seeds: int | None = None   # in place of the preset's number
+
+
+@dataclass(frozen=True, eq=False)
 class Table:
-    """A table of a paper at one preset; `name` is that of the file with the paper's numbers."""
+    """A table of a paper; `name` is that of the file with the paper's numbers."""
 
-    paper: str
     name: str
-    key: str                                     # the paper's own name for it, as in that file
-    splits: tuple[str, ...]                      # as the paper has them; the first is the one shown first
-    metrics: dict[str, str]                      # metric -> unit; the first is the one shown first
-    lines: list[Line]
-    n_seeds: int
+    key: str                     # the paper's own name for it, as in that file
+    title: str
+    metrics: tuple[Metric, ...]
+    rows: tuple[Row, ...]
+    splits: dict[str, str]       # split -> what it is called; in the order of the columns
     caption: str
+    floor: str | float | None = None  # row, or value, that a model is not above which has learned nothing
 
-    def configs(self, line: Line) -> list[runs.Config]:
-        """Configs that fill a line: one per seed, or one if the line draws nothing at random."""
-        return list({c.id: c for c in map(line.config, range(self.n_seeds))}.values())
-
-    def score(self, line: Line, metric: str, split: str) -> str:
+    def score(self, row: Row, metric: Metric, split: str) -> str:
         """Name of the score in a record that fills a cell: ``[on/]metric[/split]``; "test" is the split as a whole."""
-        return "/".join(part for part in (line.on, metric, "" if split == "test" else split) if part)
+        return "/".join(part for part in (row.on, metric.key, "" if split == "test" else split) if part)
 
-    def records(self, preset: str, where: str) -> dict[Line, list[runs.Record]]:
-        """Records of each line that are there; `where` is ``local`` or ``committed``."""
-        found = {line: [runs.find(c, preset, where) for c in self.configs(line)] for line in self.lines}
-        return {line: [r for r in got if r] for line, got in found.items()}
+    def seeds(self, row: Row, metric: Metric, split: str, records: list) -> list[float]:
+        """Number of a cell in each of a row's records that has it."""
+        score = self.score(row, metric, split)
+        return [record.mean(score) for record in records if score in record.scores]
 
 
 def paper_numbers(paper: str, name: str) -> list[dict]:
@@ -73,14 +92,29 @@ def paper_numbers(paper: str, name: str) -> list[dict]:
     return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
 
 
-def tidy(table: Table, records: dict[Line, list[runs.Record]]) -> list[dict]:
-    """Return one dict per line, seed, split and metric, with the columns of `COLUMNS`."""
-    return [
-        {"paper": table.paper, "table": table.key, "row": line.row, "method": line.method, "condition": line.condition,
-         "split": split, "corpus": line.corpus, "metric": metric, "seed": record.key["config"]["seed"],
-         "value": f"{record.mean(score):.3f}", "unit": unit, "run": record.id}
-        for line in table.lines for record in records[line] for split in table.splits
-        for metric, unit in table.metrics.items() if (score := table.score(line, metric, split)) in record.scores]
+def printed(paper: str, name: str) -> dict[tuple[str, str, str], str]:
+    """What a paper prints: (row, metric, split) -> number, as text."""
+    return {(p["row"], p["metric"], p["split"]): p["value"] for p in paper_numbers(paper, name)}
+
+
+def tidy(paper: str, table: Table, records: dict[Row, list]) -> list[dict]:
+    """Return one dict per row, seed, split and metric, with the columns of `COLUMNS`."""
+    words = {p["row"]: (p["method"], p["condition"]) for p in paper_numbers(paper, table.name)}
+    lines = []
+    for row, found in records.items():
+        method, condition = words.get(row.key, (row.method or row.title, _condition(row.changes)))
+        lines += [{"paper": paper, "table": table.key, "row": row.key, "method": method, "condition": condition,
+                   "split": split, "corpus": record.key["config"]["corpus"], "metric": metric.key,
+                   "seed": record.key["config"]["seed"], "value": f"{record.mean(score):.3f}", "unit": metric.unit,
+                   "run": record.id}
+                  for record in found for split in table.splits for metric in table.metrics
+                  if (score := table.score(row, metric, split)) in record.scores]
+    return lines
+
+
+def _condition(changes: dict, prefix: str = "") -> str:
+    return ";".join(_condition(x, f"{prefix}{name}.") if isinstance(x, dict) else f"{prefix}{name}={x}"
+                    for name, x in changes.items())
 
 
 def as_csv(columns: list[str], rows: Iterable[dict]) -> str:
@@ -91,61 +125,68 @@ def as_csv(columns: list[str], rows: Iterable[dict]) -> str:
     return out.getvalue()
 
 
-def _digits(unit: str) -> int:
-    return 1 if unit == "dB" else 2
+# Markdown
 
+def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> str:
+    """Render a table: a group of columns per metric and split, the paper's number first, then ours.
 
-def _cell(rows: list[dict], line: Line, metric: str, split: str, wanted: int) -> str:
-    """Mean of a line, with spread and number of seeds where several are wanted; or why there is none."""
-    mine = [r for r in rows if (r["row"], r["corpus"]) == (line.row, line.corpus)]
-    if not mine:
-        return "not run"
-    mine = [r for r in mine if (r["metric"], r["split"]) == (metric, split)]
-    if not mine:
-        return "–"  # a metric that this row does not have
-    values, digits = [float(r["value"]) for r in mine], _digits(mine[0]["unit"])
-    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-    count = f" ({len(values)})" if max(wanted, len(values)) > 1 else ""
-    return f"{mean(values):.{digits}f}{spread}{count}"
-
-
-def markdown(table: Table, columns: dict[str, list[dict]], paper: list[dict] | None = None) -> str:
-    """Render a table: the first metric and split beside the paper's, the others with the paper's in brackets.
+    The best of the weakly supervised rows is bold in each column, rows of ours are marked, and columns without a
+    number are left out.
 
     Parameters
     ----------
+    paper : str
     table : Table
-    columns : dict of str to list of dict
-        Heading -> tidy rows: ``Here (laptop)``, ``This machine``.
-    paper : list of dict, optional
-        Numbers of the paper; those that come with the kit by default.
+    columns : dict of str to (dict of Row to list of Record)
+        Heading -> records by row: ``here``, ``this machine``. All have the same rows.
     """
-    printed = {(p["row"], p["metric"], p["split"]): p["value"]
-               for p in (paper_numbers(table.paper, table.name) if paper is None else paper)}
-    cells = [(metric, split) for metric in table.metrics for split in table.splits]
-    (metric, split), *others = cells
-    shown = [*columns.values()][-1]
+    theirs = printed(paper, table.name)
+    rows = list(next(iter(columns.values())))
+    usual = max((len(found) for records in columns.values() for found in records.values()), default=0)
+    metrics = [metric for metric in table.metrics if metric.shown]
+    head = [metrics[0].heading if len(metrics) == 1 else ""]
+    body = [[row.title + (" †" if row.ours else "")] for row in rows]
+    for metric in metrics:
+        for split, words in table.splits.items():
+            name = ", ".join(filter(None, [metric.heading if len(metrics) > 1 else "", words])) or "all"
+            told = [theirs.get((row.key, metric.key, split)) for row in rows]
+            _column(head, body, f"{name}: paper", rows, told, [t and float(t) for t in told], metric)
+            for heading, records in columns.items():
+                seeds = [table.seeds(row, metric, split, records[row]) for row in rows]
+                cells = [_cell(x, metric, usual if row.random else len(x), bool(records[row]))
+                         for row, x in zip(rows, seeds)]
+                _column(head, body, heading if any(told) else f"{name}: {heading}", rows, cells,
+                        [mean(x) if x else None for x in seeds], metric)
+    notes = [table.caption, _spread(usual), "† A row of ours." if any(row.ours for row in rows) else "",
+             "Bold: the best of the weakly supervised rows." if any("**" in cell for line in body for cell in line) else ""]
+    return f"{grid(head, body)}\n\n{' '.join(filter(None, notes))}\n"
 
-    def name(metric, split):
-        return f"{metric}, {split}" if len(table.splits) > 1 else metric
 
-    def other(line, metric, split):
-        theirs = printed.get((line.row, metric, split))
-        return _cell(shown, line, metric, split, len(table.configs(line))) + (f" [{theirs}]" if theirs else "")
+def _column(head, body, heading, rows, cells, numbers, metric) -> None:
+    """Append a column to the table, unless it has no number."""
+    if not any(number is not None for number in numbers):
+        return
+    weak = [number for row, number in zip(rows, numbers) if row.role == "weak" and number is not None]
+    best = (max if metric.better == "higher" else min)(weak) if len(weak) > 1 else None
+    head.append(heading)
+    for line, row, cell, number in zip(body, rows, cells, numbers):
+        bold = row.role == "weak" and None not in (number, best) and round(number - best, metric.digits) == 0
+        value, *rest = (cell or "–").split(" ", 1)
+        line.append(" ".join([f"**{value}**" if bold else value, *rest]))
 
-    head = ["Row", "Method", "Condition", "Corpus", f"{name(metric, split)}, {table.metrics[metric]}: Paper", *columns,
-            "Difference", *(f"{name(m, s)}, {table.metrics[m]}" for m, s in others)]
-    body = []
-    for line in table.lines:
-        theirs = printed.get((line.row, metric, split))
-        ours = [_cell(rows, line, metric, split, len(table.configs(line))) for rows in columns.values()]
-        number = ours[-1].split(" ")[0]
-        difference = (f"{float(number) - float(theirs):+.{_digits(table.metrics[metric])}f}"
-                      if theirs and number[-1].isdigit() else "–")
-        body.append([f"`{line.row}`", line.method, line.condition.replace(";", "; "), f"`{line.corpus}`", theirs or "–",
-                     *ours, difference, *(other(line, m, s) for m, s in others)])
-    note = " In brackets: the paper." if any((line.row, *cell) in printed for line in table.lines for cell in others) else ""
-    return f"{grid(head, body)}\n\n{table.caption}{note}\n"
+
+def _cell(values: list[float], metric: Metric, usual: int, ran: bool) -> str:
+    """Mean, spread and, where it is not the usual one, the number of seeds; or why there is nothing."""
+    if not values:
+        return "–" if ran else "not run"
+    small = [f"± {stdev(values):.{metric.digits}f}"] if len(values) > 1 else []
+    small += [f"({len(values)})"] if len(values) != usual and usual > 1 else []
+    return f"{number(mean(values), metric.digits)}{f' <sub>{chr(32).join(small)}</sub>' if small else ''}"
+
+
+def number(value: float, digits: int, sign: str = "") -> str:
+    """Print a number with a fixed number of decimals, and no minus before a zero."""
+    return f"{round(value, digits) + 0.0:{sign}.{digits}f}"
 
 
 def grid(head: list[str], body: list[list[str]]) -> str:
@@ -153,69 +194,7 @@ def grid(head: list[str], body: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *body])
 
 
-def spread_note(n_seeds: int) -> str:
+def _spread(n_seeds: int) -> str:
     """Say what the ± in a table is."""
-    return ("One random seed: no spread is known." if n_seeds == 1 else
-            "± is the standard deviation over random seeds (their number in brackets).")
-
-
-# Claims
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim's test: ``test(values)`` -> (verdict, our numbers), with ``values(row, metric[, split])`` -> per seed."""
-
-    test: Callable
-    paper_value: str
-    tolerance: str
-
-
-def verdict(tests: list[bool | None], ours: str) -> tuple[str, str]:
-    """Judge a claim by its tests; None is one whose rows were not run.
-
-    All pass: holds. Some pass, and others fail or were not run: partly. None passes: does not hold here. None was run:
-    not tested here.
-    """
-    if set(tests) <= {None}:
-        return UNTESTED, "–"
-    return (HOLDS if all(tests) else PARTLY if any(tests) else FAILS), ours
-
-
-def spell(gaps: dict[str, float | None]) -> str:
-    """``dry +0.3 dB, reverb not run``."""
-    return ", ".join(f"{name} {'not run' if gap is None else f'{gap:+.1f} dB'}" for name, gap in gaps.items())
-
-
-def ledger(paper: str, preset: str, claims: dict[str, Claim], rows: list[dict]) -> list[dict]:
-    """Test every claim of a paper on tidy rows: one dict per claim with the columns of `LEDGER`."""
-    def judge(claim_id):
-        used = set()
-
-        def values(row, metric, split="test"):
-            hits = [r for r in rows if (r["row"], r["metric"], r["split"]) == (row, metric, split)]
-            used.update(r["run"] for r in hits)
-            return [float(r["value"]) for r in hits]
-
-        claim = claims.get(claim_id)
-        outcome, ours = claim.test(values) if claim else (UNTESTED, "–")
-        return {"paper": paper, "claim_id": claim_id, "verdict": outcome, "ours": ours,
-                "paper_value": claim.paper_value if claim else texts[claim_id]["paper_effect"],
-                "tolerance": claim.tolerance if claim else "–", "preset": preset,
-                "runs": " ".join(sorted(used)) if outcome != UNTESTED else ""}
-
-    texts = claim_texts(paper)
-    return [judge(claim_id) for claim_id in texts]
-
-
-def claim_texts(paper: str) -> dict[str, dict]:
-    """The claims of a paper, by id."""
-    path = resources.files("weaklib").joinpath("papers", "tables", "claims.csv")
-    rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
-    return {r["claim_id"]: r for r in rows if r["paper"] == paper}
-
-
-def ledger_markdown(entries: list[dict]) -> str:
-    """Render the ledger with the claims in words."""
-    body = [[e["claim_id"], claim_texts(e["paper"])[e["claim_id"]]["claim"], e["preset"], e["paper_value"], e["ours"],
-             e["tolerance"], f"**{e['verdict']}**" if e["verdict"] != UNTESTED else e["verdict"]] for e in entries]
-    return grid(["Claim", "In words", "Preset", "Paper", "Here", "Test", "Verdict"], body) + "\n"
+    return ("" if n_seeds < 1 else "One random seed: no spread is known." if n_seeds == 1 else
+            f"Mean of {n_seeds} random seeds, ± their standard deviation; in brackets the number where it is another.")

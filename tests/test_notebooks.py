@@ -1,0 +1,60 @@
+"""Every notebook runs from top to bottom at the smoke preset, and what it keeps is what a reader needs."""
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from weaklib import experiment, headless
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+GIVEN = {"preset": "smoke", "seeds": 1, "device": "cpu", "records": "local", "fresh": False, "interactive": False}
+CLIP = re.compile(r'<audio[^>]*aria-label="([^"]*)"[^>]*src="data:audio/[^;]+;base64,([^"]+)"')
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def executed(request, tmp_path_factory):
+    """A notebook and its executed copy; all of them share the corpora and runs of the tests."""
+    source, folder = request.param, tmp_path_factory.mktemp("executed")
+    given = {name: value for name, value in GIVEN.items() if name in headless.parameters(source)}
+    with headless.kernel() as channel:
+        outcome = headless.execute(source, folder / source.name, given, channel, minutes=10)
+    assert (outcome.status, outcome.note) == ("ok", "")
+    return source, nbformat.read(folder / source.name, as_version=4)
+
+
+def outputs(nb, kind: str) -> list[str]:
+    return [output["data"][kind] for cell in nb.cells for output in cell.get("outputs", []) if kind in output.get("data", {})]
+
+
+def test_every_cell_ran(executed):
+    source, nb = executed
+    code = [cell for cell in nb.cells if cell.cell_type == "code" and cell.source.strip()]
+    assert len(code) == 1 + sum(c.cell_type == "code" for c in nbformat.read(source, as_version=4).cells)  # one is injected
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
+
+
+def test_tables_have_their_rows_and_claims_their_verdicts(executed):
+    source, nb = executed
+    key = source.stem[3:].split("_")[0]
+    if key in experiment.PAPERS:
+        paper, told = experiment.load(key), "\n".join(outputs(nb, "text/markdown"))
+        cells = [[cell.strip() for cell in line.split("|")] for line in told.splitlines() if line.startswith("|")]
+        for sheet in paper.sheets("smoke", 1):
+            for row in sheet.rows:
+                mine = next(line for line in cells if line[1].removesuffix(" †") == row.title)
+                assert any(re.match(r"\**-?\d+\.\d", cell) for cell in mine[2:]), row.title
+        assert {line[1] for line in cells} >= paper.grid.claims.keys()
+
+
+def test_players_hold_their_sound(executed):
+    _, nb = executed
+    players = [found for page in outputs(nb, "text/html") if (found := CLIP.findall(page))]
+    assert players
+    for clips in players:
+        assert all(title and len(sound) > 4000 for title, sound in clips)
+    for pictures in outputs(nb, "image/png"):
+        assert len(pictures) > 1000

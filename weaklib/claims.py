@@ -1,0 +1,392 @@
+"""Claims: what a paper says in words, tested by numbers, on its own printed ones and on ours by the same object.
+
+A claim is data: bounds on quantities, which are cells of tables, their differences and ratios. Quantities are formed
+seed by seed, from the seeds that all their rows have, so that like is compared with like. A bound is held against an
+interval: the mean over seeds, give or take what their spread leaves open. With too few seeds for a spread of their
+own, the spread of the committed records stands in for it.
+
+Contents
+--------
+Values
+    Numbers by row, corpus, metric, split and seed.
+Cell, Gap, Ratio, Either
+    Quantities.
+Bound, order, largest, Some, Claim
+    Tests.
+Result, judge
+    What became of them.
+ledger, markdown
+    All claims of a paper, as a file and as a table.
+"""
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib import resources
+from statistics import mean, stdev
+
+from weaklib import tables
+from weaklib.files import WeaklibError
+from weaklib.tables import Metric
+
+LEDGER = "paper claim_id verdict ours paper_value tolerance preset runs".split()
+HOLDS, FAILS, MIXED, OPEN = "holds", "does not hold here", "mixed", "inconclusive"
+UNLEARNED, PARTIAL, UNTESTED = "not testable here", "not all run", "not tested here"
+
+SEEDS = 3           # from which on a row's own seeds tell its spread
+CONFIDENCE = 0.95   # that the mean lies above the lower end of an interval; and, as much, below the upper one
+
+
+class Values:
+    """Numbers by (row, corpus, metric, split), each a dict of seed -> value; seed None stands for every seed."""
+
+    def __init__(self):
+        self.cells: dict[tuple, dict] = {}
+        self.runs: dict[tuple, set] = {}
+        self.unlearned: dict[str, str] = {}  # row -> its title, where it is no better than having learned nothing
+
+    def add(self, row: str, corpus: str, metric: str, split: str, seed: int | None, value: float, run: str = ""):
+        key = (row, corpus, metric, split)
+        self.cells.setdefault(key, {})[seed] = value
+        self.runs.setdefault(key, set()).update({run} - {""})
+
+    def find(self, cell: Cell) -> tuple | None:
+        """Return the key of a cell, or None if its row was not run.
+
+        Raises
+        ------
+        WeaklibError
+            If the row was run on several corpora and the cell does not name one.
+        """
+        wanted = (cell.row, cell.metric.key, cell.split)
+        hits = [key for key in self.cells if (key[0], *key[2:]) == wanted and cell.corpus in (None, key[1])]
+        if len(hits) > 1:
+            raise WeaklibError(f"Row {cell.row} was run on {' and '.join(sorted(key[1] for key in hits))}; a claim must "
+                               "name the corpus it means.")
+        return hits[0] if hits else None
+
+    @classmethod
+    def printed(cls, paper: str, names: Iterable[str]) -> Values:
+        """What a paper prints in its tables `names`."""
+        values = cls()
+        for name in names:
+            for (row, metric, split), value in tables.printed(paper, name).items():
+                values.add(row, "", metric, split, None, float(value))
+        return values
+
+
+# Quantities: each has `unit` and `digits`, lists its `cells`, and gives `per_seed(values)`, a dict, empty if not run.
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table; name the corpus where a row has been run on several."""
+
+    row: str
+    metric: Metric
+    split: str = "test"
+    corpus: str | None = None
+
+    @property
+    def unit(self):
+        return "" if self.metric.unit == "ratio" else self.metric.unit
+
+    @property
+    def digits(self):
+        return self.metric.digits
+
+    def cells(self, values):
+        return [self]
+
+    def per_seed(self, values):
+        key = values.find(self)
+        return values.cells[key] if key else {}
+
+
+@dataclass(frozen=True)
+class _Pair:
+    a: object
+    b: object
+
+    def cells(self, values):
+        return self.a.cells(values) + self.b.cells(values)
+
+    def per_seed(self, values):
+        """Combine the two for the seeds that both have."""
+        a, b = self.a.per_seed(values), self.b.per_seed(values)
+        seeds = b.keys() if None in a else a.keys() if None in b else a.keys() & b.keys()
+        return {seed: self._of(a.get(seed, a.get(None)), b.get(seed, b.get(None))) for seed in sorted(seeds, key=str)
+                if a and b}
+
+
+class Gap(_Pair):
+    """``a - b``."""
+
+    @property
+    def unit(self):
+        return self.a.unit
+
+    @property
+    def digits(self):
+        return self.a.digits
+
+    def _of(self, a, b):
+        return a - b
+
+
+class Ratio(_Pair):
+    """``a / b``, in percent."""
+
+    unit, digits = "%", 0
+
+    def _of(self, a, b):
+        return 100 * a / b
+
+
+@dataclass(frozen=True)
+class Either:
+    """The first of several cells that was run: rows for which the paper prints the same number."""
+
+    options: tuple[Cell, ...]
+
+    def _chosen(self, values):
+        return next((cell for cell in self.options if cell.per_seed(values)), self.options[0])
+
+    unit = property(lambda self: self.options[0].unit)
+    digits = property(lambda self: self.options[0].digits)
+
+    def cells(self, values):
+        return self._chosen(values).cells(values)
+
+    def per_seed(self, values):
+        return self._chosen(values).per_seed(values)
+
+
+# Tests
+
+@dataclass(frozen=True)
+class Bound:
+    """A quantity that should lie between `low` and `high`, ends included; `name` says in words what it is."""
+
+    name: str
+    quantity: object
+    low: float = -math.inf
+    high: float = math.inf
+
+    @property
+    def ends(self) -> str:
+        """``≥ −1 dB and ≤ 1 dB``."""
+        unit = self.quantity.unit and f" {self.quantity.unit}"
+        return " and ".join(f"{sign} {f'{end:.4g}'.replace('-', '−')}{unit}"
+                            for sign, end in (("≥", self.low), ("≤", self.high)) if math.isfinite(end))
+
+    @property
+    def words(self) -> str:
+        return f"{self.name} {self.ends}"
+
+
+@dataclass(frozen=True)
+class Some:
+    """At least `n` of several bounds; `name` says what they are all about."""
+
+    name: str
+    n: int
+    bounds: tuple[Bound, ...]
+
+    @property
+    def words(self) -> str:
+        ends = {bound.ends for bound in self.bounds}
+        of = "" if self.n == len(self.bounds) else f", {self.n} of {len(self.bounds)}"
+        parts = ", ".join(b.name if len(ends) == 1 else b.words for b in self.bounds)
+        return f"{self.name}: {parts}{f' {ends.pop()}' if len(ends) == 1 else ''}{of}"
+
+
+def every(name: str, bounds: Iterable[Bound]) -> Some:
+    """All of several bounds, as one test."""
+    bounds = tuple(bounds)
+    return Some(name, len(bounds), bounds)
+
+
+def order(name: str, quantities: dict, margin: float = 0.0) -> Some:
+    """Each of several quantities, by name, exceeds the next by `margin`: rows in order, or a monotone sweep."""
+    items = list(quantities.items())
+    return every(name, (Bound(f"{a} − {b}", Gap(x, y), low=margin) for (a, x), (b, y) in zip(items, items[1:])))
+
+
+def largest(name: str, quantity, among: dict, margin: float = 0.0) -> Some:
+    """A quantity exceeds each of the others, by name, by `margin`."""
+    return every(f"{name} minus that of", (Bound(other, Gap(quantity, x), low=margin) for other, x in among.items()))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Tests that should all pass; each a `Bound` or a `Some`."""
+
+    tests: tuple[Bound | Some, ...]
+
+    @property
+    def words(self) -> str:
+        return "; ".join(test.words for test in self.tests)
+
+
+# Verdicts
+
+@dataclass
+class Result:
+    """What became of a claim: its verdict, in words where they say more, and the numbers behind it."""
+
+    verdict: str
+    numbers: str
+    runs: set[str] = field(default_factory=set)
+    why: str = ""
+
+
+def judge(claim: Claim, values: Values, known: Values | None = None, *, exact: bool = False) -> Result:
+    """Test a claim.
+
+    All tests pass: it holds. Some fail: it does not hold here, or mixed if others pass. Some were not run: not all run.
+    Some are left open by the spread over seeds: inconclusive. A row that is compared has learned nothing: not testable
+    here.
+
+    Parameters
+    ----------
+    claim : Claim
+    values : Values
+    known : Values, optional
+        Those of the committed records, whose spread over seeds stands in where there are fewer than `SEEDS`.
+    exact : bool
+        Whether numbers have no spread: those that a paper prints.
+    """
+    bounds = [bound for test in claim.tests for bound in _bounds(test)]
+    cells = [cell for bound in bounds if bound.quantity.per_seed(values) for cell in bound.quantity.cells(values)]
+    if not cells:
+        return Result(UNTESTED, "–")
+    numbers = "; ".join(filter(None, (_told(test, values, exact) for test in claim.tests)))
+    runs = {run for cell in cells for run in values.runs[values.find(cell)]}
+    lost = dict.fromkeys(values.unlearned[cell.row] for cell in cells if cell.row in values.unlearned)
+    if lost:
+        return Result(UNLEARNED, numbers, runs, f"{', '.join(lost)} did not learn")
+    return Result(_verdict([_passes(test, values, known, exact) for test in claim.tests]), numbers, runs)
+
+
+def _verdict(passed: list[str]) -> str:
+    found = set(passed)
+    if UNTESTED in found:
+        return UNTESTED if found == {UNTESTED} else MIXED if {HOLDS, FAILS} <= found else PARTIAL
+    if FAILS in found:
+        return MIXED if HOLDS in found else FAILS
+    return OPEN if OPEN in found else HOLDS
+
+
+def _bounds(test) -> tuple[Bound, ...]:
+    return test.bounds if isinstance(test, Some) else (test,)
+
+
+def _passes(test, values, known, exact) -> str:
+    """HOLDS, FAILS, OPEN or UNTESTED."""
+    bounds = _bounds(test)
+    need = test.n if isinstance(test, Some) else 1
+    found = [_within(bound, values, known, exact) for bound in bounds]
+    if UNTESTED in found:
+        return UNTESTED
+    if found.count(HOLDS) >= need:
+        return HOLDS
+    return FAILS if found.count(FAILS) > len(found) - need else OPEN
+
+
+def _within(bound: Bound, values, known, exact) -> str:
+    found = bound.quantity.per_seed(values)
+    if not found:
+        return UNTESTED
+    center, slack = mean(found.values()), 0.0 if exact else margin(bound.quantity, values, known)
+    slack += 1e-9 if exact else 0.0  # printed numbers are decimals, and a bound may be one of them
+    if exact and bound.low - slack <= center <= bound.high + slack:
+        return HOLDS
+    if bound.low <= center - slack and center + slack <= bound.high:
+        return HOLDS
+    return FAILS if center + slack < bound.low or center - slack > bound.high else OPEN
+
+
+def margin(quantity, values: Values, known: Values | None = None) -> float:
+    """Half of the interval in which the mean of a quantity over all seeds there could be lies.
+
+    It is Student's t times the standard error, from the seeds themselves if there are `SEEDS` of them, else with the
+    standard deviation of the `known` ones. Nothing is known without either: the interval is infinite.
+    """
+    from scipy.special import stdtrit
+    found = quantity.per_seed(values)
+    if None in found:
+        return 0.0  # nothing random is in it
+    spread = found if len(found) >= SEEDS or known is None else quantity.per_seed(known)
+    if len(spread) < SEEDS:
+        return math.inf
+    return float(stdtrit(len(spread) - 1, CONFIDENCE)) * stdev(spread.values()) / math.sqrt(len(found))
+
+
+def _told(test: Bound | Some, values, exact) -> str:
+    """``c-mix − classifier: +0.5 ± 0.1 dB``, with one more digit where the bound is near; nothing if not run."""
+    if isinstance(test, Some):
+        parts = ", ".join(filter(None, (_told(bound, values, exact).replace(": ", " ") for bound in test.bounds)))
+        return parts and f"{test.name}: {parts}"
+    found = [*test.quantity.per_seed(values).values()]
+    if not found:
+        return ""
+    digits, center = test.quantity.digits, mean(found)
+    digits += not exact and min(abs(center - end) for end in (test.low, test.high)) < 2 * 10 ** -digits
+    sign = "+" if isinstance(test.quantity, Gap) else ""
+    spread = f" ± {stdev(found):.{digits}f}" if len(found) > 1 else ""
+    return f"{test.name}: {tables.number(center, digits, sign)}{spread} {test.quantity.unit}".rstrip()
+
+
+def told(quantity, values: Values) -> str:
+    """``81 ± 2 %``; nothing if it was not run."""
+    return _told(Bound("", quantity), values, False).removeprefix(": ")
+
+
+# All claims of a paper
+
+def texts(paper: str) -> dict[str, dict]:
+    """The claims of a paper, by id."""
+    path = resources.files("weaklib").joinpath("papers", "tables", "claims.csv")
+    rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+    return {r["claim_id"]: r for r in rows if r["paper"] == paper}
+
+
+def ledger(paper: str, preset: str, claims: dict[str, Claim], values: Values, printed: Values,
+           known: Values | None = None) -> list[dict]:
+    """Test every claim of a paper: one dict per claim with the columns of `LEDGER`, and `why` where there is more."""
+    entries = []
+    for claim_id, text in texts(paper).items():
+        claim = claims.get(claim_id)
+        result = judge(claim, values, known) if claim else Result(UNTESTED, "–")
+        theirs = judge(claim, printed, exact=True).numbers if claim else "–"
+        entries.append({"paper": paper, "claim_id": claim_id, "verdict": result.verdict, "ours": result.numbers,
+                        "paper_value": text["paper_effect"] if theirs == "–" else theirs,
+                        "tolerance": claim.words if claim else "–", "preset": preset,
+                        "runs": " ".join(sorted(result.runs)), "why": result.why})
+    return entries
+
+
+def markdown(entries: list[dict]) -> str:
+    """Render entries of one paper: a line per claim, a column per preset, and last the claims that nobody tested."""
+    presets = list(dict.fromkeys(e["preset"] for e in entries))
+    by_claim: dict[str, dict] = {}
+    for e in entries:
+        by_claim.setdefault(e["claim_id"], {})[e["preset"]] = e
+    words = texts(entries[0]["paper"])
+    tested = {c: found for c, found in by_claim.items() if any(e["verdict"] != UNTESTED for e in found.values())}
+    body = [[c, words[c]["claim"], *(next(iter(found.values()))[name].replace("; ", "<br>")
+                                     for name in ("paper_value", "tolerance")),
+             *(_outcome(found.get(preset)) for preset in presets)] for c, found in tested.items()]
+    rest = [f"{c} ({words[c]['claim'].rstrip('.')})" for c in by_claim if c not in tested]
+    parts = [tables.grid(["Claim", "In words", "Paper", "Test", *presets], body)] if body else []
+    return "\n\n".join(parts + ([f"Not tested here: {'; '.join(rest)}."] if rest else [])) + "\n"
+
+
+def _outcome(entry: dict | None) -> str:
+    if entry is None or entry["verdict"] == UNTESTED:
+        return "–"
+    verdict = ": ".join(filter(None, [entry["verdict"], entry["why"]]))
+    return f"**{verdict}**<br>{entry['ours'].replace('; ', '<br>')}"

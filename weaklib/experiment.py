@@ -1,0 +1,226 @@
+"""Experiments: a paper's method and its grid, put together.
+
+Contents
+--------
+Method
+    What a module in `weaklib.papers` has.
+PAPERS, load
+    The papers of the kit.
+Experiment
+    Configs of rows, training, trained networks.
+Sheet
+    A table at one preset: which runs fill it.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from importlib import import_module
+from statistics import fmean
+from typing import Protocol
+
+import torch
+
+from weaklib import claims, keys, presets, runs, tables, training
+from weaklib.files import WeaklibError
+from weaklib.grids import Grid, changed
+from weaklib.tables import Row, Table
+
+#: In the order of the notebooks.
+PAPERS = ("wisdom2020", "hung2021")
+
+
+class Method(Protocol):
+    """What a paper's module has; it may also have `SEPARATING` and `TRANSCRIBING`, see `weaklib.specs`."""
+
+    CRITERION: str               #: by what a training is judged, as the axis of its curve says it
+    Config: type[runs.Config]    #: with a field `corpus`, what is heard when a model is scored, and a `plan`
+
+    def build(self, cfg) -> torch.nn.Module:
+        """Make the untrained network of a config."""
+
+    def task(self, cfg, device: str = "auto") -> training.Task | None:
+        """Say what a config trains, or None if it trains nothing."""
+
+    def score(self, model, cfg) -> dict:
+        """Score a trained model, or None where there is nothing to train: metric -> one value per test item."""
+
+
+@cache
+def load(key: str) -> Experiment:
+    """Return a paper by its key."""
+    if key not in PAPERS:
+        raise WeaklibError(f"Unknown paper {key!r}; choose one of {', '.join(PAPERS)}.")
+    return Experiment(key, *(import_module(f"weaklib.{room}.{key}") for room in ("papers", "grids")))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A paper."""
+
+    key: str
+    method: Method
+    module: object               # of the grid
+
+    @property
+    def grid(self) -> Grid:
+        return self.module.GRID
+
+    def config(self, row: str | Row, preset: str, seed: int = 0, **given) -> runs.Config:
+        """Return the config of the run that a row reports on.
+
+        Parameters
+        ----------
+        row : str or Row
+            By its key, such as ``isolated_c_h``.
+        preset : str
+        seed : int
+        **given
+            Fields in place of the preset's, also in the runs that it starts from: ``corpus="babyslakh"``.
+
+        Raises
+        ------
+        WeaklibError
+            If `row` or `preset` is unknown.
+        """
+        row = self.grid.row(row) if isinstance(row, str) else row
+        if row.of:
+            return self.config(row.of, preset, seed, **given)
+        shared = self.grid.preset(preset)
+        seed = seed if row.random else 0
+        starts = {name: self.config(other, preset, seed, **given) for name, other in row.starts.items()}
+        own = changed(changed(shared.config, shared.kinds.get(row.kind, {})), row.changes)
+        return replace(own, label=row.key, seed=seed, **given, **starts)
+
+    def sheets(self, preset: str, seeds: int | None = None, **given) -> list[Sheet]:
+        """Return the paper's tables as a preset fills them, with as many seeds as it has or as are asked for."""
+        return [Sheet(self, table, presets.check(preset), seeds, given) for table in self.grid.tables]
+
+    def configs(self, preset: str, seeds: int | None = None, **given) -> list[runs.Config]:
+        """Return every run of a preset once, each after those that it starts from."""
+        found: dict[str, runs.Config] = {}
+
+        def add(cfg):
+            if cfg.id not in found:
+                for need in cfg.needs():
+                    add(need)
+                found[cfg.id] = cfg
+
+        for sheet in self.sheets(preset, seeds, **given):
+            for row in sheet.rows:
+                for cfg in sheet.configs(row):
+                    add(cfg)
+        return list(found.values())
+
+    def train(self, cfg, folder, *, device: str = "auto", show=None):
+        """Train and score a config: (scores, history, model), what `weaklib.runs.get` keeps."""
+        torch.manual_seed(cfg.seed)
+        task, history = self.method.task(cfg, device), []
+        if task:
+            history = training.fit(task.model, task.draw, task.loss, cfg.plan, folder, seed=cfg.seed,
+                                   validate=task.validate, device=device, desc=f"{cfg.label}, seed {cfg.seed}",
+                                   show=show)
+        model = task and task.model
+        return self.method.score(model, cfg), history, model
+
+    def run(self, cfg, *, device: str = "auto", fresh: bool = False, show=None) -> runs.Record:
+        """Return the local record of a config, training it now if there is none, and before it what it starts from."""
+        for need in cfg.needs():
+            self.run(need, device=device)
+        return runs.get(cfg, partial(self.train, device=device, show=show), fresh=fresh)
+
+    def network(self, record: runs.Record | None = None):
+        """Load the trained network of a record, or the one that comes with the package, ready to be used."""
+        tensors, config = runs.trained(record, self.key)
+        model = self.method.build(keys.decode(self.method.Config, config))
+        model.load_state_dict(tensors)
+        return model.eval()
+
+    def values(self, sheets: list[Sheet], where: str) -> claims.Values:
+        """Collect the numbers of sheets for the claims, from the ``committed`` or the ``local`` records."""
+        values = claims.Values()
+        for sheet in sheets:
+            sheet.add_to(values, where)
+        return values
+
+    def ledger(self, preset: str, where: str, seeds: int | None = None, **given) -> list[dict]:
+        """Test every claim of the paper at a preset, see `weaklib.claims.ledger`."""
+        values = self.values(self.sheets(preset, seeds, **given), where)
+        known = None if given else self.values(self.sheets("full"), "committed")
+        printed = claims.Values.printed(self.key, [table.name for table in self.grid.tables])
+        return claims.ledger(self.key, preset, self.grid.claims, values, printed, known)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table at one preset: which rows it has there, and which runs fill them."""
+
+    paper: Experiment
+    table: Table
+    preset: str
+    seeds: int | None = None     # in place of the preset's number
+    given: dict = field(default_factory=dict)
+
+    @property
+    def rows(self) -> list[Row]:
+        """Rows that the preset has: all, or in small presets the headline."""
+        return [row for row in self.table.rows if row.headline or self.preset not in presets.SMALL]
+
+    def configs(self, row: Row) -> list[runs.Config]:
+        """Configs that fill a row: one per seed, or one if it draws nothing at random."""
+        source = self._source(row)
+        n = self.seeds or min(presets.SEEDS[self.preset], source.n_seeds or presets.SEEDS[self.preset])
+        return [self.paper.config(source, self.preset, seed, **self.given) for seed in range(n if source.random else 1)]
+
+    def _source(self, row: Row) -> Row:
+        """The row whose runs a row reports on."""
+        return self.paper.grid.row(row.of) if row.of else row
+
+    def corpus(self, row: Row) -> str:
+        """Name the corpus that is heard when a row is scored."""
+        return self.configs(row)[0].corpus
+
+    def records(self, where: str) -> dict[Row, list[runs.Record]]:
+        """Records of each row that are there; `where` is ``local`` or ``committed``."""
+        found = {row: [runs.find(cfg, self.preset, where) for cfg in self.configs(row)] for row in self.rows}
+        return {row: [r for r in got if r] for row, got in found.items()}
+
+    def tidy(self, where: str) -> list[dict]:
+        """One dict per row, seed, split and metric, see `weaklib.tables.tidy`."""
+        return tables.tidy(self.paper.key, self.table, self.records(where))
+
+    def markdown(self, where: str) -> str:
+        """The table with the paper's numbers, the committed ones, and for ``local`` those of this machine."""
+        columns = {"here": self.records("committed")} if self.preset in presets.PUBLISHED else {}
+        if where == "local":
+            columns["this machine"] = self.records("local")
+        return tables.markdown(self.paper.key, self.table, columns)
+
+    def add_to(self, values: claims.Values, where: str) -> None:
+        """Add all numbers to those of the claims, and say which rows learned nothing."""
+        found = self.records(where)
+        for row, records in found.items():
+            for metric in self.table.metrics:
+                for split in self.table.splits:
+                    for r in records:
+                        if (score := self.table.score(row, metric, split)) in r.scores:
+                            values.add(row.key, self.corpus(row), metric.key, split,
+                                       r.key["config"]["seed"] if self._source(row).random else None, r.mean(score), r.id)
+        values.unlearned.update(self._unlearned(found))
+
+    def _unlearned(self, found: dict[Row, list]) -> dict[str, str]:
+        """Rows that are no better than the table's floor, by its first metric and split: key -> title."""
+        if self.table.floor is None:
+            return {}
+        metric, split = self.table.metrics[0], next(iter(self.table.splits))
+        sign = 1 if metric.better == "higher" else -1
+
+        def reached(row):
+            values = self.table.seeds(row, metric, split, found[row])
+            return sign * fmean(values) if values else None
+
+        floors = {self.corpus(row): reached(row) for row in found if row.key == self.table.floor}
+        return {row.key: row.title for row in found
+                if row.role != "reference" and (value := reached(row)) is not None
+                and (least := floors.get(self.corpus(row)) if floors else sign * self.table.floor) is not None
+                and value <= least}

@@ -1,0 +1,79 @@
+"""One module per paper: its rows, presets, captions and claims. Data, no logic; `weaklib.experiment` makes runs of it.
+
+Contents
+--------
+Preset
+    What all runs share at a preset, and what is special to each kind of training.
+Grid
+    All of a paper.
+changed
+    A config with some fields changed, at any depth.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field, is_dataclass, replace
+
+from weaklib import presets
+from weaklib.claims import Claim
+from weaklib.files import WeaklibError
+from weaklib.runs import Config
+from weaklib.tables import Row, Table
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What all runs share, and for each kind of training what is special to it, see `changed`."""
+
+    config: Config
+    kinds: dict[str, dict] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A paper: what the kit makes of it.
+
+    Attributes
+    ----------
+    title : str
+        As one cites it.
+    weak_label : str
+        What it learns from.
+    presets : dict of str to Preset
+        By name; one that is missing is as the preset whose sizes it has.
+    tables : tuple of Table
+    claims : dict of str to Claim
+        By the id they have in ``tables/claims.csv``.
+    shipped : str
+        Row whose model comes with the package.
+    headline : tuple
+        For the README: a quantity, after what it is in words.
+    others : tuple of Row
+        Rows in no table, from which others start.
+    """
+
+    title: str
+    weak_label: str
+    presets: dict[str, Preset]
+    tables: tuple[Table, ...]
+    claims: dict[str, Claim]
+    shipped: str
+    headline: tuple[str, object] | None = None
+    others: tuple[Row, ...] = ()
+
+    def preset(self, name: str) -> Preset:
+        """Return a preset; one that is not there is as the one whose sizes it has."""
+        return self.presets[presets.check(name) if name in self.presets else presets.sizes(name)]
+
+    def row(self, key: str) -> Row:
+        """Return a row by its key; of several, the one that trains and does not report on another's runs."""
+        found = sorted([row for table in self.tables for row in table.rows] + [*self.others], key=lambda row: bool(row.of))
+        hit = next((row for row in found if row.key == key), None)
+        if hit is None:
+            raise WeaklibError(f"Unknown row {key!r}; choose one of {', '.join(dict.fromkeys(r.key for r in found))}.")
+        return hit
+
+
+def changed(config, changes: dict):
+    """Return a dataclass with fields replaced; a dict in place of a value reaches into the field."""
+    return replace(config, **{name: changed(old, new) if isinstance(new, dict) and is_dataclass(
+        old := getattr(config, name)) else new for name, new in changes.items()})
