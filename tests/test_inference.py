@@ -12,11 +12,12 @@ import soundfile
 import torch
 
 import weaklib
-from weaklib import audio, inference, progress, runs
+from weaklib import audio, experiment, inference, progress, runs
 from weaklib.__main__ import main
 from weaklib.corpora.band import piano_roll
 from weaklib.files import WeaklibError
-from weaklib.papers import hung2021, wisdom2020
+from weaklib.papers import hung2021
+from weaklib.specs import Separating, Transcribing
 
 RNG = np.random.default_rng(0)
 TAPS = scipy.signal.firwin(201, 0.5)  # looks 100 samples to either side
@@ -30,24 +31,33 @@ def halves(x):
 
 
 def spec(sr=8000, block=2000, run=halves, **kwargs):
-    return inference.Separating("", sr, block, 64, ("low", "high"), lambda record, device: run, **kwargs)
+    return Separating("", sr, block, 64, ("low", "high"), lambda network, x: run(x), **kwargs)
 
 
 @pytest.fixture
-def toy(monkeypatch):
+def load(monkeypatch):
+    """Make a network what the papers load, whatever is asked for."""
+    def use(network):
+        monkeypatch.setattr(experiment.Experiment, "network", lambda self, record=None: network)
+    return use
+
+
+@pytest.fixture
+def toy(monkeypatch, load):
     """Make the toy the separator of hung2021, or any other that is given to it."""
     def use(**kwargs):
         monkeypatch.setattr(hung2021, "SEPARATING", spec(**kwargs))
+    load(torch.nn.Identity())
     use()
     return use
 
 
 @pytest.fixture
-def pair(monkeypatch):
+def pair(load):
     """A tiny untrained pair in place of the one that comes with the package."""
     torch.manual_seed(0)
-    pair = hung2021.Pair(hung2021.PRESETS["smoke"][0].net).eval()
-    monkeypatch.setattr(hung2021, "models", lambda record=None: pair)
+    pair = hung2021.Pair(experiment.load("hung2021").config("supervised", "smoke").net).eval()
+    load(pair)
     return pair
 
 
@@ -131,7 +141,7 @@ def test_separator_that_comes_with_the_package():
 
 
 def test_channels_of_wisdom2020_share_their_masks():
-    model, x = wisdom2020.separator(), torch.randn(2, 3, 8000)
+    model, x = experiment.load("wisdom2020").network(), torch.randn(2, 3, 8000)
     with torch.no_grad():
         est = model.separate(x)
         assert est.shape == (2, 4, 3, 8000)
@@ -150,17 +160,20 @@ def test_channels_of_hung2021_share_their_masks(pair):
     assert all(not stem.any() for stem in weaklib.separate(np.zeros(70_000), 16000).values())
 
 
-def test_record_and_device_reach_the_loader(monkeypatch):
+def test_record_and_device_reach_the_network(monkeypatch):
     seen = []
 
-    def load(record, device):
-        seen.append((record, device))
-        return halves
+    class Network(torch.nn.Identity):
+        def to(self, device):
+            seen.append(device)
+            return self
 
-    monkeypatch.setattr(hung2021, "SEPARATING", inference.Separating("", 8000, 2000, 64, ("a", "b"), load))
+    monkeypatch.setattr(experiment.Experiment, "network", lambda self, record=None: seen.append(record) or Network())
+    monkeypatch.setattr(hung2021, "SEPARATING", Separating("", 8000, 2000, 64, ("a", "b"), lambda network, x: network(
+        halves(x))))
     mine = kept("supervised")
     weaklib.separate(np.ones(3000), 8000, record=mine, device="cpu")
-    assert seen == [(mine, "cpu")]
+    assert seen == [mine, "cpu"]
 
 
 def kept(stage, paper="hung2021", **config):
@@ -180,7 +193,7 @@ def test_models_trained_here_are_listed_by_what_they_can_do_and_work(monkeypatch
     assert inference.trained("hung2021", "separate") == []
     made = {}
     for row in ("mixture_pretrain", "supervised", "finetune_c_h", "input_mixture"):
-        cfg = hung2021.config(row, "smoke")
+        cfg = experiment.load("hung2021").config(row, "smoke")
         model = None if cfg.stage == "input" else hung2021.build(cfg).eval()
         made[row] = runs.get(cfg, lambda *_: ({"score": [0.0]}, [], model))
     rows = lambda does: sorted(record.id.split("-")[0] for record in inference.trained("hung2021", does))
@@ -229,7 +242,7 @@ PITCHES = {60: 320, 64: 640, 67: 1280}
 
 
 @pytest.fixture
-def listener(monkeypatch):
+def listener(monkeypatch, load):
     """A transcriptor that hears three sines by their energy in each frame; instruments are levels of loudness."""
     def hear(x):
         assert x.shape[-1] <= 16 * 500
@@ -239,18 +252,16 @@ def listener(monkeypatch):
                               + torch.abs(frames @ torch.exp(-2j * torch.pi * f * t).imag.float()).square()
                               for f in PITCHES.values()], -2).sqrt() / 250
         return torch.stack([energy - 0.1, 0 * energy - 0.5], 1)
-    monkeypatch.setattr(hung2021, "TRANSCRIBING", inference.Transcribing(
-        "", 16000, 16 * 500, 500, 500, {"sines": 5, "nothing": 7}, 60, lambda record, device: rows(hear)))
+    monkeypatch.setattr(hung2021, "TRANSCRIBING", Transcribing(
+        "", 16000, 16 * 500, 500, 500, {"sines": 5, "nothing": 7}, 60, lambda network, x: rows(hear(x))))
+    load(torch.nn.Identity())
 
 
-def rows(hear):
+def rows(values):
     """Spread the three pitches over the rows of a roll that begins at 60."""
-    def run(x):
-        values = hear(x)
-        roll = values.new_full((*values.shape[:2], 8, values.shape[-1]), -0.5)
-        roll[:, :, [0, 4, 7]] = values
-        return roll
-    return run
+    roll = values.new_full((*values.shape[:2], 8, values.shape[-1]), -0.5)
+    roll[:, :, [0, 4, 7]] = values
+    return roll
 
 
 PLAYED = [(0.5, 1.0, 60), (0.75, 2.5, 64), (2.0, 2.25, 60), (2.25, 3.0, 67)]

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 
 import run_all
-from weaklib import files, headless, papers, report, runs, weights
+from weaklib import experiment, files, headless, report, runs, weights
 from weaklib.files import WeaklibError
 
 ROOT = Path(run_all.__file__).parent
@@ -258,8 +258,8 @@ def test_dry_run_counts_runs_and_takes_time_and_memory_from_committed_ones(place
     twin = SimpleNamespace(provenance={"seconds": 90.0, "peak_memory_mb": 1500})
     monkeypatch.setattr(runs, "find", lambda config, preset, where: twin if where == "committed" else None)
     assert run_all.main(["--dry-run", "--seeds", "2"], place.notebooks) == 0
-    n = len(run_all.configs("wisdom2020", "laptop", 2))
-    assert n > len(run_all.configs("wisdom2020", "laptop", 1))
+    n = len(experiment.load("wisdom2020").configs("laptop", 2))
+    assert n > len(experiment.load("wisdom2020").configs("laptop", 1))
     line = capsys.readouterr().out.splitlines()[2]
     assert line.split()[:6] == ["01_wisdom2020", str(n), f"{1.5 * n + 1:.1f}", "min", "1.5", "GB"]
     assert "talkers" in line
@@ -267,8 +267,9 @@ def test_dry_run_counts_runs_and_takes_time_and_memory_from_committed_ones(place
 
 
 def test_status_tells_local_committed_interrupted_and_damaged(place, capsys):
-    line, *others = papers.load("wisdom2020").tables_of("smoke", 1)[0].lines
-    done, stopped, damaged = (other.config(0) for other in others)
+    sheet, = experiment.load("wisdom2020").sheets("smoke", 1)
+    row, *others = sheet.rows
+    done, stopped, damaged = (sheet.configs(other)[0] for other in others)
     for where, config, text in ((runs.local() / f"wisdom2020-{done.id}", done, None),
                                 (runs.local() / f"wisdom2020-{damaged.id}", damaged, "{}")):
         record = runs.Record(config.id, config.key(), {}, [], {}, None, where)
@@ -276,11 +277,11 @@ def test_status_tells_local_committed_interrupted_and_damaged(place, capsys):
         (where / runs.RECORD).write_text(text or json.dumps(record.content()))
     weights.save(runs.local() / f"wisdom2020-{stopped.id}" / "checkpoint.safetensors", {}, {"step": 70})
     assert run_all.main(["--preset", "smoke", "--status"], place.notebooks) == 0
-    rows = [re.split(r"  +", row) for row in capsys.readouterr().out.splitlines()[2:]]
-    rows = [row for row in rows if row[0].startswith("wisdom2020")]
-    assert [row[-2:] for row in rows] == [["no", "no"], ["yes", "no"], ["interrupted at step 70", "no"],
-                                          ["damaged", "no"]]
-    assert rows[0][:4] == ["wisdom2020 figure2", line.row, line.corpus, "0"]
+    lines = [re.split(r"  +", line) for line in capsys.readouterr().out.splitlines()[2:]]
+    lines = [line for line in lines if line[0].startswith("wisdom2020")]
+    assert [line[-2:] for line in lines] == [["no", "no"], ["yes", "no"], ["interrupted at step 70", "no"],
+                                             ["damaged", "no"]]
+    assert lines[0][:4] == ["wisdom2020 figure2", row.key, sheet.corpus(row), "0"]
 
 
 def test_check_and_publish(place, capsys, monkeypatch):

@@ -17,14 +17,17 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from importlib import import_module
 from statistics import fmean
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-
-from weaklib import claims, keys, presets, runs, tables, training
+from weaklib import claims, keys, presets, runs, tables
 from weaklib.files import WeaklibError
 from weaklib.grids import Grid, changed
 from weaklib.tables import Row, Table
+
+if TYPE_CHECKING:  # the command line says what it can do before torch is there
+    import torch
+
+    from weaklib import training
 
 #: In the order of the notebooks.
 PAPERS = ("wisdom2020", "hung2021")
@@ -114,6 +117,9 @@ class Experiment:
 
     def train(self, cfg, folder, *, device: str = "auto", show=None):
         """Train and score a config: (scores, history, model), what `weaklib.runs.get` keeps."""
+        import torch
+
+        from weaklib import training
         torch.manual_seed(cfg.seed)
         task, history = self.method.task(cfg, device), []
         if task:
