@@ -20,11 +20,11 @@ def _plans(**plans: Plan) -> dict:
 PRESETS = {
     "smoke": Preset(Config(preset="smoke", batch=2, init="critic", net=Net(8, 16, 8, 1, 3), loss=QUICK),
                     _plans(**dict.fromkeys(LOSSES, Plan(steps=6, warmup=2, validate_every=3)))),
-    "laptop": Preset(Config(batch=8, init="critic", net=Net(64, 128, 64, 2, 7), loss=QUICK), _plans(
-        transcriptor=Plan(steps=1000, lr=3e-3, validate_every=100),
-        supervised=Plan(steps=700, lr=3e-3, validate_every=100),
-        isolated=Plan(steps=500, lr=3e-3, validate_every=100),
-        finetune=Plan(steps=200, lr=1e-3, warmup=20, validate_every=50))),
+    "laptop": Preset(Config(batch=4, init="critic", net=Net(64, 128, 64, 2, 7), loss=QUICK), _plans(
+        transcriptor=Plan(steps=3000, lr=3e-3, validate_every=250),
+        supervised=Plan(steps=1600, lr=3e-3, validate_every=200),
+        isolated=Plan(steps=800, lr=3e-3, validate_every=200),
+        finetune=Plan(steps=200, lr=1e-3, warmup=20, validate_every=100))),
     "gpu": Preset(Config(preset="gpu", batch=32, init="critic", loss=QUICK),
                   _plans(**dict.fromkeys(LOSSES, Plan(steps=10_000, lr=1e-3, warmup=200, ema=0.999, validate_every=500,
                                                       precision="bf16-mixed")))),
