@@ -512,20 +512,20 @@ def test_scores_of_a_transcriptor_are_of_whole_songs():
     for clips in toy.clips:
         roll = torch.cat(toy.song(clips, "roll"), -1)
         for on in ("mixture", "isolated"):
-            wrong = found = 0
-            for i, name in enumerate(method.INSTRUMENTS):
-                p = torch.cat([model.p[4 * clip + (0 if on == "mixture" else 1 + i), i] for clip in clips], -1)
-                hit, extra, missed = counted(p, model.thresholds[i].item(), roll[i])
-                wrong, found = wrong + extra, found + hit + extra
-                if not roll[i].any():
-                    continue
-                low_hit, low_extra, low_missed = counted(p, 0.5, roll[i])
-                for metric, value in (("note_accuracy", hit / (hit + extra + missed)),
-                                      ("frame_f1", 2 * hit / (2 * hit + extra + missed)),
-                                      ("note_accuracy_at_0.5", low_hit / (low_hit + low_extra + low_missed))):
-                    want.setdefault(f"{on}/{metric}/{name}", []).append(pytest.approx(value))
-            if found:
-                want.setdefault(f"{on}/false_positive_rate/all", []).append(pytest.approx(wrong / found))
+            for at in ("", "_at_0.5"):
+                hits = extras = misses = 0
+                for i, name in enumerate(method.INSTRUMENTS):
+                    p = torch.cat([model.p[4 * clip + (0 if on == "mixture" else 1 + i), i] for clip in clips], -1)
+                    hit, extra, missed = counted(p, 0.5 if at else model.thresholds[i].item(), roll[i])
+                    hits, extras, misses = hits + hit, extras + extra, misses + missed
+                    for metric, value in (("note_accuracy", hit / (hit + extra + missed)),
+                                          ("frame_f1", 2 * hit / (2 * hit + extra + missed))):
+                        if roll[i].any():
+                            want.setdefault(f"{on}/{metric}{at}/{name}", []).append(pytest.approx(value))
+                if hits + extras:
+                    want.setdefault(f"{on}/false_positive_rate{at}/all", []).append(
+                        pytest.approx(extras / (hits + extras)))
+                want.setdefault(f"{on}/miss_rate{at}/all", []).append(pytest.approx(misses / (hits + misses)))
     assert len(want["mixture/note_accuracy/guitar"]) == len(want["isolated/false_positive_rate/all"]) == 2
     assert method.score_transcriptor(model, toy) == want
 

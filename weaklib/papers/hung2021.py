@@ -408,9 +408,11 @@ def score_transcriptor(model: Transcriptor, corpus) -> dict:
     Returns
     -------
     dict of str to list of float
-        ``<on>/<metric>/<instrument>`` with ``on`` mixture or isolated, for note_accuracy (also at the threshold 0.5,
-        ``note_accuracy_at_0.5``) and frame_f1: a value per song in which the instrument plays. An isolated track is
-        scored on its own instrument. ``<on>/false_positive_rate/all``: per song, over the three instruments.
+        ``<on>/<metric>/<instrument>`` with ``on`` mixture or isolated, for note_accuracy and frame_f1: a value per song
+        in which the instrument plays. An isolated track is scored on its own instrument. ``<on>/false_positive_rate/all``
+        and ``<on>/miss_rate/all``: per song, over the three instruments, the share of the notes found that are not in
+        the score, and the reverse. All of them also at the threshold 0.5, ``<metric>_at_0.5``: there a transcriptor that
+        has become strict still is, while thresholds chosen again make up for it.
     """
     scores: dict[str, list] = {}
     for items in songs(corpus):
@@ -419,16 +421,16 @@ def score_transcriptor(model: Transcriptor, corpus) -> dict:
         stems = torch.stack([item["sources"] for item in items])
         alone = torch.stack([_probabilities(model, stems[:, i])[:, i] for i in range(len(INSTRUMENTS))], 1)
         for on, probabilities in (("mixture", _song(mixed)), ("isolated", _song(alone))):
-            est = probabilities > model.thresholds[:, None, None]
-            values = {"note_accuracy": metrics.note_accuracy(est, roll), "frame_f1": metrics.frame_f1(est, roll),
-                      "note_accuracy_at_0.5": metrics.note_accuracy(probabilities > 0.5, roll)}
-            for metric, value in values.items():
-                for i, name in enumerate(INSTRUMENTS):
-                    if roll[i].any():
-                        scores.setdefault(f"{on}/{metric}/{name}", []).append(float(value[i]))
-            if est.any():
-                scores.setdefault(f"{on}/false_positive_rate/all", []).append(
-                    float(metrics.false_discovery_rate(est.flatten(0, 1), roll.flatten(0, 1))))
+            for at, threshold in (("", model.thresholds.cpu()[:, None, None]), ("_at_0.5", 0.5)):
+                est = probabilities > threshold
+                for metric in (metrics.note_accuracy, metrics.frame_f1):
+                    for i, (name, value) in enumerate(zip(INSTRUMENTS, metric(est, roll).tolist())):
+                        if roll[i].any():
+                            scores.setdefault(f"{on}/{metric.__name__}{at}/{name}", []).append(value)
+                for metric, these, those in (("false_positive_rate", est, roll > 0), ("miss_rate", roll > 0, est)):
+                    if these.any():
+                        scores.setdefault(f"{on}/{metric}{at}/all", []).append(
+                            float(metrics.false_discovery_rate(these.flatten(0, 1), those.flatten(0, 1))))
     return scores
 
 
