@@ -409,10 +409,10 @@ def score_transcriptor(model: Transcriptor, corpus) -> dict:
     -------
     dict of str to list of float
         ``<on>/<metric>/<instrument>`` with ``on`` mixture or isolated, for note_accuracy and frame_f1: a value per song
-        in which the instrument plays. An isolated track is scored on its own instrument. ``<on>/false_positive_rate/all``
-        and ``<on>/miss_rate/all``: per song, over the three instruments, the share of the notes found that are not in
-        the score, and the reverse. All of them also at the threshold 0.5, ``<metric>_at_0.5``: there a transcriptor that
-        has become strict still is, while thresholds chosen again make up for it.
+        in which the instrument plays. An isolated track is scored on its own instrument. Per song, over the three
+        instruments: ``<on>/false_positive_rate/all``, the share of the notes found that are not in the score, and
+        ``<on>/miss_rate/all``, the reverse. Each also at the threshold 0.5, ``<metric>_at_0.5``, where a transcriptor
+        that has become strict still is: thresholds that are chosen again make up for it.
     """
     scores: dict[str, list] = {}
     for items in songs(corpus):
