@@ -81,6 +81,16 @@ def test_losses_of_estimates_are_the_equations(loss, is_own):
     torch.testing.assert_close(loss(heard, roll, torch.tensor(w)), want)
 
 
+def test_what_plays_over_an_estimate_should_be_heard_too():
+    """Once a note, whoever of both plays it."""
+    logits, roll = random_case()
+    heard = torch.stack([logits, logits.roll(1, -1), -logits], 1)
+    over = torch.stack([roll.roll(1, 0), torch.zeros_like(roll), roll], 1)  # another clip's score, nothing, its own
+    want = sum(losses.score_loss(heard[:, i], torch.clamp(losses.score.only(roll)[:, i] + over[:, i], max=1))
+               for i in range(3))
+    torch.testing.assert_close(losses.separated_loss(heard, roll, over=over), want)
+
+
 def test_adversarial_transcription_is_the_complement():
     """Y^(i) and its complement add up to Y, so each cell's two targets do."""
     logits, roll = random_case()
@@ -102,6 +112,18 @@ def test_adversarial_mixture_loss_rewards_mistakes_up_to_the_clamp():
     worst = -1000 * (2 * roll - 1)
     floor = losses.adversarial_mixture_loss(worst, roll)
     torch.testing.assert_close(floor, torch.full((2,), 3 * 88 * math.log(1e-4)))
+
+
+def test_adversarial_mixture_loss_on_active_notes_asks_to_miss_them():
+    """Of three cells, a note heard with 3 / 4, one missed with 1 / 4, and a wrong one, only the notes count."""
+    roll = a_roll((0, 40, 0, 0), frames=1)
+    roll[0, 1, 50] = 1
+    logits = torch.full_like(roll, -5.0)
+    logits[0, 0, 40], logits[0, 1, 50], logits[0, 2, 7] = math.log(3), -math.log(3), 9.0
+    got = losses.adversarial_mixture_loss(logits, roll, torch.tensor([0.5, 2.0, 4.0]), on="active")
+    assert got.item() == pytest.approx(0.5 * math.log(3 / 4) + 2 * math.log(1 / 4), rel=1e-5)
+    with pytest.raises(WeaklibError, match="choose all or active"):
+        losses.adversarial_mixture_loss(logits, roll, on="most")
 
 
 def test_adversarial_mixture_loss_clamps_every_cell_and_weighs_instruments():

@@ -84,7 +84,7 @@ def only(roll):
     return roll[:, None] * torch.eye(roll.shape[1], dtype=roll.dtype, device=roll.device)[..., None, None]
 
 
-def separated_loss(logits, roll, weights=None):
+def separated_loss(logits, roll, weights=None, over=None):
     """Eq. 5, summed over the estimates as in Eq. 8: estimate i holds the notes of instrument i and no others.
 
     Parameters
@@ -93,12 +93,15 @@ def separated_loss(logits, roll, weights=None):
         A transcription of every estimate.
     roll : Tensor, shape=(batch, source, pitch, frame)
     weights : Tensor, shape=(source,), optional
+    over : Tensor, shape=(batch, heard, source, pitch, frame), optional
+        Notes of something else that plays over each estimate and should be heard too.
 
     Returns
     -------
     Tensor, shape=(batch,)
     """
-    return _each(logits, only(roll), weights)
+    wanted = only(roll)
+    return _each(logits, wanted if over is None else torch.maximum(wanted, over), weights)
 
 
 def adversarial_transcription_loss(logits, roll, weights=None):
@@ -111,13 +114,17 @@ def _each(logits, rolls, weights):
     return score_loss(logits.flatten(0, 1), rolls.flatten(0, 1), weights).unflatten(0, logits.shape[:2]).sum(1)
 
 
-def adversarial_mixture_loss(logits, roll, weights=None):
+def adversarial_mixture_loss(logits, roll, weights=None, *, on: str = "all"):
     """Eq. 9: a penalty for transcribing a remix of estimates correctly; probabilities are clamped at `CLAMP`.
 
-    Arguments as in `score_loss`; the result is at most zero.
+    Arguments as in `score_loss`; the result is at most zero. As published it is a sum over "all" notes, most of which
+    are silent, and there it rewards hearing what is not played; with ``on="active"`` it only asks to miss notes.
     """
+    if on not in ("all", "active"):
+        raise WeaklibError(f"Unknown notes {on!r} of the adversarial mixture loss; choose all or active.")
     largest = -math.log(CLAMP)
-    return -_weighted(_cross_entropy(logits, roll).clamp(max=largest).sum(-2), weights)
+    bce = _cross_entropy(logits, roll).clamp(max=largest)
+    return -_weighted((bce if on == "all" else bce * roll).sum(-2), weights)
 
 
 def mixture_loss(mix, est, active, *, squared: bool = False):
