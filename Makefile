@@ -7,6 +7,8 @@ BIN     := $(VENV)/bin
 STAMP   := $(VENV)/installed
 BROWSER := $(VENV)/browser
 ARGS    ?=
+# Threads that wait by spinning slow everything down thirtyfold beside another busy process.
+export OMP_WAIT_POLICY ?= PASSIVE
 SUPPORTED = import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
 # A name that is on the PATH need not run (pyenv), so each is tried.
 PYTHON  ?= $(shell for p in python3.11 python3.12 python3 python; do \
@@ -31,7 +33,7 @@ quick: $(STAMP)  ## run the tests of the first minute
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 lab: $(STAMP)  ## install and open JupyterLab
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/jupyter lab notebooks/
+	$(BIN)/jupyter lab notebooks/
 
 install: $(STAMP)  ## install into .venv
 
@@ -45,6 +47,7 @@ $(STAMP): requirements.lock pyproject.toml
 	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	$(BIN)/python -c "from librosa import cqt"  # numba compiles here, once, and not at a reader's first picture
 	@$(FLUIDSYNTH)
 	@touch $@
 

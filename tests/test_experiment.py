@@ -59,7 +59,7 @@ def test_a_config_is_the_preset_then_the_kind_of_training_then_the_row():
     assert cfg == toy.Config(
         label="plain", seed=3, loss=toy.Loss(weight=0.5, power=2), plan=training.Plan(steps=3, warmup=0),
         critic=toy.Config(label="judge", seed=3, stage="judge"))
-    assert paper.config("tuned", "laptop").plan.steps == 1
+    assert paper.config("tuned", "laptop").plan.steps == 1 and paper.config("tuned", "laptop").seed == 0
     assert paper.config("plain", "gpu").plan == toy.Config().plan  # a kind that the preset says nothing of
     assert paper.config("plain", "full", 3) == cfg and paper.config(toy.ROWS[2], "laptop", 3) == cfg
 

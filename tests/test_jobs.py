@@ -313,6 +313,19 @@ def test_a_bug_is_told_with_its_place_and_the_others_go_on(store, capsys):
     assert "in broken" in capsys.readouterr().out
 
 
+def test_a_run_that_its_worker_stops_is_begun_again(store, expected):
+    stopped = []
+
+    def leaving(cfg, folder, *, device, show):
+        if cfg.label == "a" and not stopped:
+            stopped.append(cfg)
+            raise jobs.Stopped
+        return train(cfg, folder, device=device, show=show)
+
+    outcome = jobs.work(grid(), device="cpu", n=1, trainer=leaving)
+    assert stopped and not outcome.failed and not outcome.left and results(grid()) == expected
+
+
 def test_a_record_of_an_older_revision_is_kept_and_not_taken(store, monkeypatch, capsys):
     old, = jobs_of(Toy("a"))
     text = (old.folder / runs.RECORD).read_bytes()

@@ -261,8 +261,10 @@ class _Grid:
                     event, why = "failed", str(e)
             if event == "done":
                 self.agenda.finish(name)
-            if event == "failed":
+            elif event == "failed":
                 self._fail(name, job.label, why)
+            else:  # stopped, by its worker if not by the budget
+                self.agenda.put_back(name)
 
     def _fail(self, name: str, label: str, why: str) -> None:
         self.screen.say(f"{label}: {why}")

@@ -228,6 +228,11 @@ class Agenda:
         self.running.discard(name)
         self.done.add(name)
 
+    def put_back(self, name: str) -> None:
+        """Say that a task was stopped, and is to be done another time."""
+        self.running.discard(name)
+        self.waiting.add(name)
+
     def fail(self, name: str) -> list[str]:
         """Say that a task has failed; returns the names of those that can now never be done."""
         self.running.discard(name)

@@ -193,7 +193,7 @@ def _cell(values: list[float], metric: Metric, usual: int, ran: bool) -> str:
     if not values:
         return "–" if ran else "not run"
     small = [f"± {stdev(values):.{metric.digits}f}"] if len(values) > 1 else []
-    small += [f"({len(values)})"] if len(values) != usual and usual > 1 else []
+    small += [f"({len(values)})"] if len(values) != usual else []
     return f"{number(mean(values), metric.digits)}{f' <sub>{chr(32).join(small)}</sub>' if small else ''}"
 
 

@@ -58,18 +58,20 @@ def test_published_setting():
     assert (cfg.batch, cfg.plan.lr, cfg.snr_max, cfg.plan.decay) == (256, 1e-3, 30.0, "constant")
 
 
-def test_a_row_is_taught_by_its_corpora_with_its_share(monkeypatch):
+@pytest.mark.parametrize("known, criterion", [("sources", method.CRITERION), ("labels", "MoMi on validation, dB")])
+def test_a_row_is_taught_by_its_corpora_with_its_share(monkeypatch, known, criterion):
     """MixIT by what it will be tested on, PIT by what the row says; validated on the former."""
-    monkeypatch.setattr(corpora, "load", lambda name, split, preset: (name, split, preset))
+    monkeypatch.setattr(corpora, "load", lambda *where: [{known: where}])
     cfg = replace(paper.config("reverb_2src_matched_unsup0", "smoke", seed=5), supervised="talkers", batch=6)
     task = method.task(cfg)
     draw = task.draw
-    assert draw.matched == ("talkers_reverb", "train", "smoke") and draw.supervised == ("talkers", "train", "smoke")
+    assert draw.matched == [{known: ("talkers_reverb", "train", "smoke")}]
+    assert draw.supervised == [{known: ("talkers", "train", "smoke")}]
     assert (draw.batch, draw.unsupervised, draw.one_or_two, draw.seed) == (6, 0.0, False, 5)
     seen = []
-    monkeypatch.setattr(method, "score_on", lambda model, corpus: seen.append((model, corpus)) or {"momi": [1.0, 4.0]})
-    assert task.validate(task.model) == 2.5 and task.validate.name == method.CRITERION
-    assert seen == [(task.model, ("talkers_reverb", "validation", "smoke"))]
+    monkeypatch.setattr(method, "score_on", lambda model, corpus: seen.append((model, corpus)) or {"x": [1.0, 4.0]})
+    assert task.validate(task.model) == 2.5 and task.validate.name == criterion
+    assert seen == [(task.model, [{known: ("talkers_reverb", "validation", "smoke")}])]
     assert method.task(paper.config("input_mixture", "smoke")) is None
 
 
