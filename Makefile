@@ -31,7 +31,7 @@ quick: $(STAMP)  ## run the tests of the first minute
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 lab: $(STAMP)  ## install and open JupyterLab
-	$(BIN)/jupyter lab notebooks/
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/jupyter lab notebooks/
 
 install: $(STAMP)  ## install into .venv
 

@@ -13,18 +13,18 @@ import os
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")  # before numpy is loaded
 
-import argparse  # noqa: E402
-import sys  # noqa: E402
-import time  # noqa: E402
-import warnings  # noqa: E402
-from pathlib import Path  # noqa: E402
+import argparse
+import sys
+import time
+import warnings
+from pathlib import Path
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from scipy.signal import butter, lfilter  # noqa: E402
+import numpy as np
+import torch
+from scipy.signal import butter, lfilter
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from weaklib.metrics import bss_eval  # noqa: E402
+from weaklib.metrics import bss_eval
 
 SR = 16_000
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from weaklib.losses import mixit, thresholded_snr  # noqa: E402
+from weaklib.losses import mixit, thresholded_snr
 
 SR = 16_000
 LOOP_LIMIT = 10  # outputs: 2^16 remixes of 3 s, kept for the gradient, are 25 GB

@@ -8,6 +8,8 @@ from time import process_time
 import numpy as np
 
 from weaklib.corpora import band, composer, fluid, foley
+from weaklib.midi import instrument
+from weaklib.rolls import piano_roll
 
 ROW = "{:<32}{:>10}{:>12}{:>14}".format
 
@@ -21,7 +23,7 @@ def timed(make, items):
 
 def rolls(song):
     """Rolls of a whole song, as its clips have them."""
-    return [band.piano_roll(notes, round(band.SONG * 32) + 1, 32) for notes in song.notes]
+    return [piano_roll(notes, round(band.SONG * 32) + 1, 32) for notes in song.notes]
 
 
 def report(what, audio, cpu):
@@ -29,7 +31,7 @@ def report(what, audio, cpu):
 
 
 def bench_band(n):
-    fluid.render(fluid.instrument([(0, 1, 60, 90)], 0), band.SR)  # imports and loads what the first render has to
+    fluid.render(instrument([(0, 1, 60, 90)], 0), band.SR)  # imports and loads what the first render has to
     audio = n * band.SONG
     rngs = [np.random.default_rng([7, i]) for i in range(n)]
     compose, songs = timed(lambda rng: composer.compose(rng, band.SONG - fluid.TAIL), rngs)
@@ -40,7 +42,7 @@ def bench_band(n):
     report("band: rolls", audio, roll)
     report("band: all", audio, compose + render + roll)
     for k, name in enumerate(band.INSTRUMENTS):
-        cpu, _ = timed(lambda s: fluid.render(fluid.instrument(s.notes[k], s.programs[k]), band.SR, band.SONG), songs)
+        cpu, _ = timed(lambda s: fluid.render(instrument(s.notes[k], s.programs[k]), band.SR, band.SONG), songs)
         report(f"  {name} alone", audio, cpu)
 
 

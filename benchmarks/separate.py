@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from weaklib import audio, inference  # noqa: E402
+from weaklib import audio, inference
 
 SR, CHANNELS = 44_100, 2
 

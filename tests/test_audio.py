@@ -180,3 +180,53 @@ def test_import_is_light():
     code = "import sys, weaklib.audio; print({'torch', 'soxr', 'soundfile', 'librosa'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+ROWS = np.arange(12.0).reshape(3, 4) - 4
+
+
+@pytest.mark.parametrize("form", [
+    lambda x: x[::-1, ::-1][::-1, ::-1], np.asfortranarray,
+    lambda x: np.repeat(x, 2, 1)[:, ::2], lambda x: x.astype(">f8"),
+    lambda x: x.astype(np.int64), lambda x: x.tolist(), lambda x: list(x), lambda x: tuple(torch.from_numpy(x)),
+    lambda x: torch.from_numpy(x).requires_grad_(), lambda x: torch.from_numpy(x).bfloat16(),
+    lambda x: torch.from_numpy(x).half().requires_grad_(), lambda x: torch.from_numpy(np.asfortranarray(x)),
+    lambda x: [torch.from_numpy(row).requires_grad_() for row in x], lambda x: -torch.from_numpy(-x),
+    lambda x: torch.imag(torch.complex(torch.zeros(3, 4).double(), torch.from_numpy(-x)).conj())])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_all_kinds_of_numbers_become_one_kind_of_array(form, dtype):
+    found = audio.to_numpy(form(ROWS), dtype)
+    assert isinstance(found, np.ndarray) and found.dtype == dtype and found.dtype.isnative
+    np.testing.assert_array_equal(found, ROWS)
+    torch.from_numpy(found.copy() if not found.flags.writeable else found)  # which takes no negative strides
+    np.testing.assert_array_equal(audio.to_numpy(form(ROWS), None), ROWS)
+
+
+def test_reversed_arrays_and_single_numbers():
+    backwards = audio.to_numpy(ROWS[::-1, ::-1], np.float64)
+    assert min(backwards.strides) > 0 and backwards[0, 0] == ROWS[-1, -1]
+    assert audio.to_numpy(3.0).shape == audio.to_numpy(torch.tensor(3.0, requires_grad=True)).shape == ()
+    assert audio.to_numpy([]).shape == (0,) and audio.to_numpy(np.ones(2, bool), None).dtype == bool
+
+
+@pytest.mark.parametrize("x", ["song.wav", None, [[1, 2], [3]], {"a": 1}, [torch.zeros(2), torch.zeros(3)]])
+def test_what_is_no_array_is_refused(x):
+    with pytest.raises(WeaklibError, match="no array of numbers") as e:
+        audio.to_numpy(x)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("x", [np.ones(3, complex), torch.ones(3, dtype=torch.complex64)])
+def test_complex_values_are_not_halved(x):
+    with pytest.raises(WeaklibError, match="no real numbers"):
+        audio.to_numpy(x)
+
+
+@pytest.mark.parametrize("x", [np.full(8, 128, np.uint8), torch.full((8,), 128, dtype=torch.uint8),
+                               np.full(8, 1 << 15, np.uint16)])
+def test_unsigned_sound_is_refused_but_an_unsigned_roll_is_a_roll(x):
+    with pytest.raises(WeaklibError, match="has an offset") as e:
+        audio.to_numpy(x, sound=True)
+    assert "\n" not in str(e.value)
+    assert (audio.to_numpy(x) > 0).all()
+    assert audio.to_numpy(np.array([-3, 4], np.int16), sound=True).tolist() == [-3, 4]

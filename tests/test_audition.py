@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 import weaklib
-from weaklib import audio, audition, corpora, inference, metrics
+from weaklib import audio, audition, corpora, inference, metrics, sonify, spectra
 from weaklib.files import WeaklibError
 
 RNG = np.random.default_rng(0)
@@ -47,6 +47,15 @@ def test_an_item_of_a_corpus_comes_with_all_that_is_known():
         audition.from_corpus("band", 10_000)
 
 
+def test_the_first_item_that_is_opened_holds_all_three_instruments():
+    heard = audition.contents("band", "test", "smoke")
+    assert heard[0] == ["piano"] and heard[3] == ["bass"]  # of what is silent there is a row, but no name
+    first = audition.fullest(heard)
+    assert heard[first] == ["piano", "guitar", "bass"] and max(map(len, heard[:first])) < 3
+    sound = audition.from_corpus("band")
+    assert sound.title == f"band, test {first}" and all(audio.rms(x) > 0.01 for x in sound.references.values())
+
+
 def test_references_that_are_there_add_up_to_the_mixture_whatever_their_names():
     for index in range(4):
         sound = audition.from_corpus("sounds", index)
@@ -75,7 +84,9 @@ def test_outputs_without_names_are_put_in_the_order_of_the_references(outputs):
     head, rows = audition.scores(SOUND, result)
     assert [row[:2] for row in rows] == [["a", "output 3"], ["b", "output 1"]]
     expected = [[metrics.si_sdr(x, ref) for x in (A + B, est)] for ref, est in [(A, A + 10 * NOISE), (B, B + NOISE)]]
-    np.testing.assert_allclose(np.array([row[2:] for row in rows], float), expected, atol=0.051)
+    np.testing.assert_allclose(np.array([row[2:4] for row in rows], float), expected, atol=0.051)
+    np.testing.assert_allclose(np.array([row[4] for row in rows], float), np.subtract(*np.transpose(expected)[::-1]),
+                               atol=0.051)
     assert float(rows[1][3]) > 30
 
 
@@ -92,6 +103,12 @@ def test_named_outputs_are_scored_against_their_namesakes_and_silence_is_not(out
     sound = audition.Sound("", (A + B)[None], SR, {"a": A, "b": B, "c": 0 * A})
     _, rows = audition.scores(sound, audition.separate(sound))
     assert [row[:2] for row in rows] == [["a", "a"], ["b", "b"]] and all(float(row[3]) < -10 for row in rows)
+
+
+def test_the_score_of_a_source_that_is_alone_is_not_defined(outputs):
+    outputs(a=A + NOISE, b=NOISE)
+    sound = audition.Sound("", A[None], SR, {"a": A, "b": 0 * B})
+    assert audition.scores(sound, audition.separate(sound))[1] == [["a", "a", *3 * ["not defined"]]]
 
 
 def test_outputs_that_are_other_things_than_the_references_get_no_score(outputs):
@@ -114,7 +131,7 @@ def test_the_shipped_separator_is_heard_as_weaklib_separate_gives_it():
     stems = weaklib.separate(sound.audio, sound.sr)
     assert result.title == "hung2021" and list(result.stems) == list(stems)
     assert all(np.array_equal(result.stems[name], stems[name]) for name in stems)
-    gains = [float(after) - float(before) for _, _, before, after in audition.scores(sound, result)[1]]
+    gains = [float(after) - float(before) for _, _, before, after, _ in audition.scores(sound, result)[1]]
     assert len(gains) == 3 and np.mean(gains) > 4
 
 
@@ -127,6 +144,7 @@ def test_a_scene_has_a_group_for_each_and_its_notes(outputs, midi):
     outputs(output_1=A, output_2=B)
     midi(notes)
     scene = audition.scene(sound, [audition.separate(sound, "wisdom2020"), audition.transcribe(sound)])
+    assert scene["group"] == "hung2021, notes" and audition.scene(sound)["group"] == "mixture"
     assert scene["groups"] == {"mixture": ["mixture"], "references": ["a", "b"],
                                "wisdom2020": ["output 1, wisdom2020", "output 2, wisdom2020"],
                                "hung2021, notes": ["piano, hung2021, notes"]}
@@ -141,17 +159,50 @@ def test_pictures_show_what_an_output_lacks_and_has_too_much(outputs):
     t = np.arange(SR) / SR
     low, high = (np.sin(2 * np.pi * f * t).astype(np.float32) / 4 for f in (500, 3000))
     sound = audition.Sound("", (low + high)[None], SR, {"a": low, "b": high})
-    outputs(output_1=0.1 * low + 0.01 * high, output_2=high)  # of a, it lacks 20 dB, and has of b, which is not in a
+    outputs(output_1=0.1 * low + 0.001 * high, output_2=high)  # of a, it lacks 20 dB, and has of b, which is not in a
     scene = audition.scene(sound, [audition.separate(sound, "wisdom2020")], pictures=True)
     lacks, has = (scene["pictures"][what]["output 1, wisdom2020"] for what in ("missing", "too much"))
-    row = lambda f: round(f / (SR / 2) * (len(lacks) - 1))
+    rows = spectra.frequencies(SR, "cqt")
+    row = lambda f: np.abs(rows - f).argmin()
     middle = lacks.shape[1] // 2
-    assert 70 * lacks[row(500), middle] == pytest.approx(20, abs=0.1) and has[row(500), middle] == 0
-    assert 70 * has[row(3000), middle] == pytest.approx(70 - 40, abs=0.1) and lacks[row(3000), middle] == 0
+    assert 30 * lacks[row(500), middle] == pytest.approx(20, abs=0.1) and has[row(500), middle] == 0
+    assert 30 * has[row(3000), middle] == pytest.approx(70 - 60, abs=0.1) and lacks[row(3000), middle] == 0
     assert not any(scene["pictures"][what]["output 2, wisdom2020"].any() for what in ("missing", "too much"))
-    assert set(scene["pictures"]["constant Q"]) == set(scene["tracks"])
+    assert scene["scale"] == "cqt" and set(scene["pictures"]["mel"]) == set(scene["tracks"])
     player = StemPlayer(**scene)
     player.picture = "too much"
+
+
+@pytest.mark.parametrize("index", [1, 2])
+def test_a_transcription_is_as_loud_as_the_sound_within_a_decibel(index):
+    sound = audition.from_corpus("band", index)
+    result = audition.transcribe(sound)
+    heard = sum(result.stems.values())
+    assert audio.db(audio.rms(heard[0]) / audio.rms(sound.audio[0])) == pytest.approx(0, abs=1)
+    unmatched = sum(sonify.notes(notes, sound.sr, heard.shape[-1]) for notes in result.notes.values())
+    assert np.corrcoef(heard[0], unmatched)[0, 1] > 0.999  # one gain for all, or the balance would change
+
+
+def test_tones_in_a_short_part_are_as_loud_as_that_part(midi):
+    x = np.r_[A, 0.1 * A, A][None]
+    midi([[1.2, 1.8, 69]])
+    tones = audition.transcribe(audition.Sound("", x, SR)).stems["piano"][0]
+    at = slice(int(1.2 * SR), int(1.8 * SR))
+    assert audio.db(audio.rms(tones[at]) / audio.rms(x[0, at])) == pytest.approx(0, abs=0.1)
+    midi([])
+    assert not audition.transcribe(audition.Sound("", x, SR)).stems["piano"].any()
+
+
+def test_frequencies_are_drawn_as_far_as_a_method_hears(outputs):
+    outputs(output_1=np.zeros(44100, np.float32))
+    sound = audition.Sound("", RNG.standard_normal((1, 44100)).astype(np.float32), 44100)
+    result = audition.separate(sound, "wisdom2020")
+    scene = audition.scene(sound, [result], pictures=True)
+    assert scene["fmax"] == 4000 and audition.scene(sound)["fmax"] == 22050
+    for scale in ("mel", "cqt"):
+        assert spectra.frequencies(44100, scale, fmax=scene["fmax"])[-1] == pytest.approx(4000, rel=0.05)
+    assert len(scene["pictures"]["mel"]["mixture"]) == len(spectra.frequencies(44100, "mel", fmax=4000))
+    assert audition.scene(SOUND, [result])["fmax"] == SR / 2
 
 
 def test_results_that_could_not_be_told_apart_are_refused(outputs):
@@ -173,7 +224,8 @@ def test_any_file_becomes_playable(tmp_path):
     soundfile.write(tmp_path / "low.wav", np.r_[A, A] * 0.1, 6000)
     assert audition.scene(audition.from_file(tmp_path / "low.wav"))["sr"] == 8000
     scene = audition.scene(audition.from_file(path))
-    assert scene["sr"] == 48000 and scene["tracks"]["mixture"].shape == (1, 4800) and list(scene["groups"]) == ["mixture"]
+    assert scene["sr"] == 48000 and scene["tracks"]["mixture"].shape == (1, 4800)
+    assert list(scene["groups"]) == ["mixture"]
 
 
 def test_stems_of_an_item_are_saved_as_heard(outputs, tmp_path):

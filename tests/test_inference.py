@@ -1,4 +1,5 @@
 """weaklib.inference: stems and notes of any audio against oracles, what is refused, and the commands end to end."""
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,8 @@ import soundfile
 import torch
 
 import weaklib
-from weaklib import audio, experiment, inference, progress, runs
+from weaklib import audio, experiment, inference, progress, rolls, runs
 from weaklib.__main__ import main
-from weaklib.corpora.band import piano_roll
 from weaklib.files import WeaklibError
 from weaklib.papers import hung2021
 from weaklib.specs import Separating, Transcribing
@@ -195,7 +195,7 @@ def test_models_trained_here_are_listed_by_what_they_can_do_and_work(monkeypatch
     for row in ("mixture_pretrain", "supervised", "finetune_c_h", "input_mixture"):
         cfg = experiment.load("hung2021").config(row, "smoke")
         model = None if cfg.stage == "input" else hung2021.build(cfg).eval()
-        made[row] = runs.get(cfg, lambda *_: ({"score": [0.0]}, [], model))
+        made[row] = runs.get(cfg, lambda *_, model=model: ({"score": [0.0]}, [], model))
     rows = lambda does: sorted(record.id.split("-")[0] for record in inference.trained("hung2021", does))
     assert rows("separate") == ["finetune_c_h", "supervised"]
     assert rows("transcribe") == ["finetune_c_h", "mixture_pretrain"]
@@ -203,38 +203,6 @@ def test_models_trained_here_are_listed_by_what_they_can_do_and_work(monkeypatch
     alone, paired = (weaklib.separate(x, 16000, record=made[row]) for row in ("supervised", "finetune_c_h"))
     assert list(alone) == list(paired) and not np.allclose(alone["bass"], paired["bass"], atol=1e-4)
     assert len(weaklib.transcribe(x, 16000, record=made["mixture_pretrain"]).instruments) == 3
-
-
-# Notes
-
-def random_notes(rng, n_frames, rate):
-    """Notes (n, 4) in the middle of whole frames, at least two frames long, with a frame between those of one pitch."""
-    found = []
-    for pitch in rng.choice(np.arange(21, 109), 12, replace=False):
-        frame = int(rng.integers(0, 10))
-        while (stop := frame + int(rng.integers(2, 12))) <= n_frames:
-            jitter = rng.uniform(-0.4, 0.4, 2)
-            found.append(((frame + jitter[0]) / rate, (stop + jitter[1]) / rate, pitch, 80))
-            frame = stop + int(rng.integers(1, 9))
-    return np.array(sorted(found))
-
-
-def test_notes_of_a_roll_are_those_it_was_made_of():
-    for seed in range(20):
-        played = random_notes(np.random.default_rng(seed), 100, 32)
-        got = inference.notes(piano_roll(played, 100, 32) > 0, 32)
-        assert len(got) == len(played)
-        by_pitch = lambda rows: rows[np.lexsort((rows[:, 0], rows[:, 2]))]
-        assert np.array_equal(by_pitch(got)[:, 2], by_pitch(played)[:, 2])
-        assert np.abs(by_pitch(got)[:, :2] - by_pitch(played)[:, :2]).max() <= 0.5 / 32
-        assert np.all(np.diff(got[:, 0]) >= 0)
-
-
-def test_single_frames_are_no_notes():
-    roll = np.zeros((88, 20), bool)
-    roll[3, 5] = roll[4, 5:7] = roll[87, 18:] = roll[0, :2] = True
-    assert inference.notes(roll, 10).tolist() == [[0, 0.2, 21], [0.5, 0.7, 25], [1.8, 2.0, 108]]
-    assert inference.notes(np.zeros((88, 20)), 10).shape == (0, 3)
 
 
 #: Frequencies of the listener's three pitches: whole periods per hop of 500 at 16 kHz.
@@ -301,7 +269,7 @@ def test_transcriptor_detects_what_it_detects_alone(pair):
     assert [(i.name, i.program) for i in midi.instruments] == [("piano", 0), ("guitar", 30), ("bass", 33)]
     assert sum(len(i.notes) for i in midi.instruments) > 10
     for instrument, one in zip(midi.instruments, roll):
-        expected = inference.notes(one, 32)
+        expected = rolls.notes(one, 32)
         got = np.array([(n.start, n.end, n.pitch) for n in instrument.notes]).reshape(-1, 3)
         assert np.allclose(got, np.minimum(expected, [np.inf, 2.5, np.inf]))
 
@@ -313,7 +281,7 @@ def test_threshold_moves_between_the_own_one_and_certainty(pair, threshold, shar
     with torch.no_grad():
         roll = pair.transcriptor(hung2021.magnitude(x[None])).sigmoid()[0].numpy() > share
     midi = weaklib.transcribe(x, 16000, threshold=threshold)
-    assert [len(i.notes) for i in midi.instruments] == [len(inference.notes(one, 32)) for one in roll]
+    assert [len(i.notes) for i in midi.instruments] == [len(rolls.notes(one, 32)) for one in roll]
 
 
 def test_nothing_sounds_in_silence(pair):
@@ -369,7 +337,7 @@ def test_calls_that_are_refused(toy, call, says):
 
 def test_weaklib_has_nothing_else():
     with pytest.raises(AttributeError, match="'seperate'"):
-        weaklib.seperate
+        weaklib.seperate  # noqa: B018
     with pytest.raises(ImportError):
         from weaklib import seperate  # noqa: F401
 
@@ -497,3 +465,195 @@ def test_progress_tells_the_end(toy, monkeypatch, tmp_path):
     monkeypatch.setenv(progress.CHANNEL, str(tmp_path / "progress"))
     weaklib.separate(np.ones(8000 * 61), 8000)
     assert (tmp_path / "progress").read_text() == "separating 487/487, 0 s left"
+
+
+# What nobody hears
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("offset", [0.03, -0.1, 1.0])
+def test_an_offset_makes_no_difference(pair, tmp_path, channels, offset):
+    x = np.tile(RNG.standard_normal(60_000) / 10, (channels, 1))
+    x = (x - x.mean(-1, keepdims=True)).astype(np.float32)
+    level = np.float32([[offset], [-offset / 2]])[:channels]
+    plain, moved = weaklib.separate(x, 16000), weaklib.separate(x + level, 16000)
+    assert all(np.abs(plain[name] - moved[name]).max() < 1e-5 for name in plain)
+    audio.write(tmp_path / "x.wav", x + level, 16000)
+    for path in inference.separate_file(tmp_path / "x.wav", tmp_path):
+        assert np.abs(audio.read(path)[0] - plain[path.stem.split("-")[1]]).max() < 1e-5
+
+
+def test_what_is_no_offset_stays(toy):
+    """A short signal has a mean by chance, and one of -50 dB does no harm: the stems add up to all of it."""
+    for n, offset in ((200, 0), (20_000, 0), (200_000, 0.003)):
+        x = (RNG.standard_normal((1, n)) + offset).astype(np.float32)
+        assert np.abs(sum(weaklib.separate(x, 8000).values()) - x).max() < 1e-5
+
+
+def test_balance():
+    x = RNG.standard_normal((4, 80_000)) * [[1], [0.5], [0.5], [0]] + [[0.1], [0], [-2], [0.25]]
+    offset, polarity = audio.balance(np.split(x, 10, axis=-1))
+    assert np.allclose(offset, [x[0].mean(), 0, x[2].mean(), 0.25], atol=1e-6) and (polarity == 1).all()
+    a, b = RNG.standard_normal((2, 80_000))
+    for channels, expected in (([a, -a], [1, -1]), ([-a, 0.9 * a], [1, -1]), ([0.9 * a, -a], [-1, 1]),
+                               ([a, -a + 0.1 * b], [-1, 1]), ([a, b], [1, 1]),
+                               ([a + b, -a + b], [1, 1]), ([2 * a, -a, -a], [1, -1, -1]),
+                               ([0 * a, 0 * a], [1, 1]), ([a], [1])):
+        assert audio.balance([np.array(channels)])[1].tolist() == expected
+
+
+@pytest.fixture
+def upside_down():
+    """A stereo signal whose mean is silence."""
+    return np.stack([played(44100), -played(44100)]).astype(np.float32)
+
+
+def test_channels_that_cancel_are_heard(listener, tmp_path, upside_down, capsys):
+    with pytest.warns(UserWarning, match="cancel each other in their mean; it is taken with channel 2 turned over"):
+        midi = weaklib.transcribe(upside_down, 44100)
+    expected = weaklib.transcribe(played(44100), 44100)
+    of = lambda midi: [(n.start, n.end, n.pitch) for n in midi.instruments[0].notes]
+    assert of(midi) == of(expected) and len(of(midi)) == 4
+    audio.write(tmp_path / "x.wav", upside_down, 44100)
+    assert main(["transcribe", str(tmp_path / "x.wav"), "--out", str(tmp_path / "x.mid")]) == 0
+    assert len(pretty_midi.PrettyMIDI(str(tmp_path / "x.mid")).instruments[0].notes) == 4
+    assert capsys.readouterr().err == (f"{tmp_path / 'x.wav'}: The channels cancel each other in their mean; it is "
+                                       "taken with channel 2 turned over.\n")
+
+
+def test_channels_that_cancel_are_separated_and_stay_as_they_are(pair):
+    x = (RNG.standard_normal(40_000) / 10).astype(np.float32)
+    expected = weaklib.separate(x, 16000)
+    with pytest.warns(UserWarning, match="turned over"):
+        stems = weaklib.separate(np.stack([x, -x]), 16000)
+    for name, (left, right) in stems.items():
+        assert np.abs(left - expected[name]).max() < 1e-5 and np.abs(right + expected[name]).max() < 1e-5
+
+
+# What a notebook has set, and what comes in
+
+@pytest.mark.parametrize("method", ["hung2021", "wisdom2020"])
+def test_another_default_dtype_makes_no_difference(method):
+    x = RNG.standard_normal(40_000) / 10
+    expected = weaklib.separate(x, 16000, method)
+    torch.set_default_dtype(torch.float64)
+    try:
+        stems = weaklib.separate(x, 16000, method)
+        notes = weaklib.transcribe(x, 16000)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(np.array_equal(stems[name], expected[name]) and stems[name].dtype == np.float32 for name in expected)
+    assert len(notes.instruments) == 3
+
+
+@pytest.mark.parametrize("make", [
+    lambda x: torch.from_numpy(x).requires_grad_(), lambda x: torch.from_numpy(x).bfloat16(), lambda x: x.tolist(),
+    lambda x: torch.from_numpy(x).half(), lambda x: np.flip(x)[..., ::-1]])
+def test_tensors_and_lists(toy, listener, tmp_path, make):
+    x = (RNG.integers(-64, 64, 16_000) / 128).astype(np.float32)  # exact in eight bits
+    expected = weaklib.separate(x, 8000)["low"]
+    if make(np.zeros(1, np.float32)).__class__ is np.ndarray:
+        expected = weaklib.separate(x.copy(), 8000)["low"]
+    assert np.abs(weaklib.separate(make(x), 8000)["low"] - expected).max() < 1e-6
+    assert len(weaklib.transcribe(make(x), 16000).instruments) == 2
+    audio.write(tmp_path / "x.wav", make(x), 8000)
+    assert np.array_equal(audio.read(tmp_path / "x.wav")[0][0], x)
+    assert np.allclose(audio.rms(make(x)), audio.rms(x)) and np.allclose(audio.level(make(x), -20), audio.level(x, -20))
+    assert np.allclose(audio.resample(make(x), 8000, 16000), audio.resample(x, 8000, 16000), atol=1e-3)
+
+
+# Several files
+
+def test_several_files_in_one_command(toy, listener, tmp_path, capsys):
+    for name in ("a.wav", "b.flac"):
+        audio.write(tmp_path / name, played(16000), 16000)
+    (tmp_path / "no.wav").write_text("no sound")
+    names = [str(tmp_path / name) for name in ("a.wav", "no.wav", "gone.wav", "b.flac")]
+    assert main(["separate", *names, "--out", str(tmp_path / "stems")]) == 2
+    printed = capsys.readouterr()
+    written = ["a-high.wav", "a-low.wav", "b-high.wav", "b-low.wav"]
+    assert sorted(p.name for p in (tmp_path / "stems").iterdir()) == written
+    assert printed.out.count("\n") == 4 and printed.err.count("\n") == 2
+    assert main(["transcribe", names[0], names[3], "--out", str(tmp_path / "midi")]) == 0
+    assert sorted(p.name for p in (tmp_path / "midi").iterdir()) == ["a.mid", "b.mid"]
+    assert capsys.readouterr().out.split() == [str(tmp_path / "midi" / name) for name in ("a.mid", "b.mid")]
+
+
+def test_several_files_never_overwrite_each_other(toy, listener, tmp_path, capsys):
+    for name in ("a.wav", "a.flac"):
+        audio.write(tmp_path / name, played(16000), 16000)
+    names = [str(tmp_path / name) for name in ("a.wav", "a.flac")]
+    for command in ("separate", "transcribe"):
+        assert main([command, *names, "--force", "--out", str(tmp_path / "out")]) == 2
+        assert "a.wav and" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert main(["transcribe", names[0], names[0].replace("a.wav", "b.wav"), "--out", str(tmp_path / "x.mid")]) == 2
+    assert "give a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out, expected", [(None, "x.mid"), ("y.mid", "y.mid"), ("y.MIDI", "y.MIDI"), ("d", "d/x.mid"),
+                                           ("is.there", "is.there/x.mid"), ("y.txt", None)])
+def test_where_a_transcription_goes(listener, tmp_path, monkeypatch, capsys, out, expected):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "is.there").mkdir()
+    audio.write("x.wav", played(16000), 16000)
+    status = main(["transcribe", "x.wav", *(["--out", out] if out else [])])
+    assert status == (0 if expected else 2) and capsys.readouterr().out == (f"{expected}\n" if expected else "")
+    assert not expected or (tmp_path / expected).is_file()
+
+
+def test_quiet(toy, listener, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(inference, "PATIENCE", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    audio.write(tmp_path / "x.wav", played(16000), 16000)
+    for command in ("separate", "transcribe"):
+        do = [command, str(tmp_path / "x.wav"), "--out", str(tmp_path / command), "--force"]
+        assert main(do) == 0
+        printed = capsys.readouterr()
+        assert f"{tmp_path / command}" in printed.out and "ing: " in printed.err
+        assert main([*do, "--quiet"]) == 0 and capsys.readouterr() == ("", "")
+    assert main(["separate", str(tmp_path / "gone.wav"), "--quiet"]) == 2 and "no file" in capsys.readouterr().err
+
+
+def test_a_log_holds_no_progress(toy, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(inference, "PATIENCE", 0.0)
+    audio.write(tmp_path / "x.wav", played(16000), 16000)
+    assert main(["separate", str(tmp_path / "x.wav"), "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("argv", [["separate", "."], ["transcribe", "."], ["separate", ""], ["transcribe", ""],
+                                  ["transcribe", "x.wav", "--out", ""], ["separate", "x.wav", "--out", ""],
+                                  ["separate", "x.wav", "--out", "x.wav/y"],
+                                  ["transcribe", "x.wav", "--out", "x.wav/y"],
+                                  ["transcribe", "x.wav", "--out", "y" * 252 + ".mid"],
+                                  ["separate", "x.wav", "--out", "y" * 256]])
+def test_paths_that_are_no_good_get_a_sentence(toy, listener, tmp_path, monkeypatch, capsys, argv):
+    monkeypatch.chdir(tmp_path)
+    audio.write("x.wav", played(16000), 16000)
+    assert main(argv) == 2
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1 and printed.err.endswith(".\n") and not printed.out
+    assert "free some space" not in printed.err and [p.name for p in tmp_path.iterdir()] == ["x.wav"]
+
+
+@pytest.mark.parametrize("name, encoding, shown", [("łódź".encode(), "cp1252", b"\\u0142\xf3d\\u017a-low.wav"),
+                                                   (b"\xff", "utf-8", b"\\udcff-low.wav")])
+def test_names_that_the_terminal_cannot_show(tmp_path, name, encoding, shown):
+    audio.write(tmp_path / "x.wav", played(16000), 16000)
+    os.rename(tmp_path / "x.wav", os.path.join(os.fsencode(tmp_path), name + b".wav"))
+    code = ("import sys; from weaklib import inference, __main__; from weaklib.papers import hung2021\n"
+            "hung2021.SEPARATING = inference.Separating('', 8000, 2000, 64, ('low',), lambda network, x: x[:, None])\n"
+            "sys.exit(__main__.main(sys.argv[1:]))")
+    done = subprocess.run([sys.executable, "-c", code, "separate", name + b".wav"], cwd=tmp_path, capture_output=True,
+                          env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(Path(__file__).parents[1])})
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, shown, b"")
+    assert os.path.isfile(os.path.join(os.fsencode(tmp_path), name + b"-low.wav"))
+
+
+def test_a_reader_that_has_enough_does_not_stop_the_work(tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-m", "weaklib", "methods"], stdout=write, stderr=subprocess.PIPE, text=True,
+                          cwd=Path(__file__).parents[1])
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")

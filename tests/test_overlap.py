@@ -62,7 +62,7 @@ def test_there_is_no_step_between_blocks_that_disagree():
     """Every block is a constant of its own; the result must move from one to the next by small steps."""
     levels = iter([0.0, 1.0, -1.0, 0.5, 1.0])
     y = through(lambda b: np.full((1, *b.shape), next(levels), np.float32), np.zeros((1, 1100)), 400)[0, 0]
-    assert {0.0, 1.0, -1.0, 0.5, 1.0} <= set(y.tolist())  # each is heard alone
+    assert {0.0, 1.0, -1.0, 0.5} <= set(y.tolist())  # each is heard alone
     assert np.abs(np.diff(y)).max() < 2 * np.pi / 2 / 100 * 1.01  # the steepest slope of a fade over 100 samples
 
 

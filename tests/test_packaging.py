@@ -1,10 +1,13 @@
 """What is installed, locked, shipped and committed agrees with itself."""
 import ast
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from fnmatch import fnmatch
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -87,7 +90,7 @@ def imports(code: str) -> set[str]:
 
 
 def test_every_import_is_declared():
-    mine = sys.stdlib_module_names | {"weaklib", "run_all", "tests", "conftest", "lab"}
+    mine = sys.stdlib_module_names | {"weaklib", "run_all", "tests", "conftest", "lab", "toy"}
     owner, known = packages_distributions(), declared()
     undeclared = {f"{file}: {name}" for file, code in sources() for name in imports(code) - mine
                   if not {canonicalize_name(d) for d in owner.get(name, [name])} & (known.keys() | {"ipython"})}
@@ -137,3 +140,27 @@ def test_notebooks_are_stripped(path):
     for cell in nb["cells"]:
         assert not cell.get("outputs") and cell.get("execution_count") is None, "".join(cell["source"])[:80]
     assert path.stat().st_size <= 200_000
+
+
+def test_an_editable_install_is_found_from_the_folder_above(tmp_path):
+    """Where a folder called weaklib, the checkout, would otherwise be taken for the package, with nothing in it."""
+    above, checkout, site = (tmp_path / name for name in ("above", "above/weaklib", "site"))
+    shutil.copytree(ROOT / "weaklib", checkout / "weaklib",
+                    ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    for name in ("pyproject.toml", "LICENSE", "run_all.py"):
+        shutil.copy(ROOT / name, checkout)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def python(code, cwd):
+        code = f"import site, sys; sys.path += {packages!r}; {code}"
+        return subprocess.run([sys.executable, "-S", "-c", code], cwd=cwd, env=env, capture_output=True, text=True)
+
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    build = f"from setuptools import build_meta; print(build_meta.build_editable({str(tmp_path)!r}))"
+    assert python(build, checkout).returncode == 0
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(site)
+    use = f"site.addsitedir({str(site)!r}); import weaklib; weaklib.separate; print(weaklib.__file__)"
+    for folder in (above, checkout, tmp_path):
+        done = python(use, folder)
+        assert done.stdout.strip() == str(checkout / "weaklib" / "__init__.py"), done.stderr

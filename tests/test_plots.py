@@ -4,9 +4,11 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
-from weaklib import metrics, plots, spectra
-from weaklib.corpora.band import piano_roll
+from weaklib import metrics, plots, tables
 from weaklib.files import WeaklibError
+from weaklib.rolls import piano_roll
+from weaklib.runs import Record
+from weaklib.tables import Metric, Row, Table
 
 SR = 16000
 TIME = np.arange(2 * SR) / SR
@@ -61,8 +63,8 @@ def test_difference_shows_levels_and_residual():
     ref, est = tone(500), 1.1 * tone(500) + tone(3000, 0.01)
     figure = plots.difference(est, ref, SR)
     titles = [ax.get_title() for ax in figure.axes[:3]]
-    left = 10 * np.log10((0.1 ** 2 + 0.01 ** 2))
-    assert titles[0] == "reference" and f"{left:.1f} dB re the reference" in titles[2] and f"{left:.1f} dB" in figure.alt
+    left = f"{10 * np.log10(0.1 ** 2 + 0.01 ** 2):.1f} dB"
+    assert titles[0] == "reference" and f"{left} re the reference" in titles[2] and left in figure.alt
     drawn = figure.axes[1].images[0]
     values = drawn.get_array()
     same, extra = values[[32, 192], values.shape[1] // 2]
@@ -149,11 +151,59 @@ def test_what_cannot_be_compared(est, options, message):
     assert str(e.value).endswith(".") and "\n" not in str(e.value)
 
 
+TABLE = Table("table1", "1", "Table 1", (Metric("gain", "Gain", "dB"),), (
+    Row("a", "a & b", method="first"), Row("b", "ours", ours=True), Row("c", "a, again", method="first"),
+    Row("d", "not run")), {"test": "all", "loud": "loud"}, "")
+
+
+@pytest.fixture(autouse=True)
+def printed(monkeypatch):
+    """What the paper prints."""
+    monkeypatch.setattr(tables, "paper_numbers", lambda paper, name: [
+        {"row": row, "metric": "gain", "split": split, "value": value}
+        for row, split, value in (("a", "test", "2.5"), ("c", "loud", "-1"), ("d", "test", "7"))])
+
+
+def seed(gain, loud=0.0):
+    return Record("", {}, {"gain": [gain], "gain/loud": [loud]}, [], {}, None, None)
+
+
+def test_a_tables_rows_are_drawn_against_the_paper_where_they_were_run():
+    """A panel per column; the paper's numbers as diamonds, ours as dots with the spread over seeds."""
+    a, b, c, d = TABLE.rows
+    records = {a: [seed(1.0), seed(2.0), seed(6.0)], b: [seed(-4.0, 3.0)], c: [seed(0.5)], d: []}
+    figure = plots.against("toy", TABLE, records)
+    assert [ax.get_title() for ax in figure.axes] == ["all", "loud"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a & b", "ours †", "a, again"]
+    for ax, diamonds, dots in zip(figure.axes, ([(2.5, 0)], [(-1, 2)]),
+                                  ([(3, 0), (-4, 1), (0.5, 2)], [(0, 0), (3, 1), (0, 2)])):
+        drawn = {"D": [], "o": []}
+        for line in ax.lines:
+            if line.get_marker() in drawn:
+                drawn[line.get_marker()] += [tuple(map(float, xy)) for xy in line.get_xydata()]
+        assert drawn == {"D": diamonds, "o": dots}
+    bars, = (path.vertices for c in figure.axes[0].collections for path in c.get_paths() if np.ptp(path.vertices[:, 0]))
+    assert bars[:, 0] == pytest.approx([3 - 7 ** 0.5, 3 + 7 ** 0.5])  # of 1, 2 and 6
+    assert figure._supxlabel.get_text() == "Gain (dB, higher is better)"
+
+
+def test_rows_of_one_method_share_a_colour():
+    found = plots.colours(TABLE)
+    assert list(found) == ["a & b", "ours", "a, again", "not run"]
+    assert found["a & b"] == found["a, again"] and len(set(found.values())) == 3
+    entries = [{"step": 1, "score": 0.0}]
+    curves = plots.history(dict.fromkeys(reversed(found), entries), ylabel="dB", colours=found)
+    assert {line.get_label(): line.get_color() for line in curves.axes[0].lines} == found
+    assert curves.axes[0].get_ylabel() == "dB"
+
+
 def test_every_figure_has_alternative_text():
     roll = {"a & b": REF}
-    figures = [plots.stems({"a & b": NOISE}, SR), plots.masks(NOISE, {"a & b": np.ones((257, 251))}, SR, hop_length=128),
-               plots.rolls(roll), plots.history({"a & b": [{"step": 1, "score": 0.0}]}),
-               plots.assignments([(0, 1), (1, 0)], [1.0, 2.0]), plots.bars({"a & b": {"c": [1.0, 2.0]}})]
+    figures = [plots.stems({"a & b": NOISE}, SR), plots.rolls(roll),
+               plots.masks(NOISE, {"a & b": np.ones((257, 251))}, SR, hop_length=128),
+               plots.history({"a & b": [{"step": 1, "score": 0.0}]}, ylabel="dB"),
+               plots.assignments([(0, 1), (1, 0)], [1.0, 2.0]),
+               plots.against("toy", TABLE, {TABLE.rows[0]: [seed(1.0)]})]
     assert all(figure.alt.endswith(".") and len(figure.alt) > 20 for figure in figures)
     assert sum("a & b" in figure.alt for figure in figures) == 5
 

@@ -1,6 +1,5 @@
 """run_all.py on notebooks of a few lines: what it passes on, what it survives, what it says."""
 import io
-import json
 import os
 import re
 import signal
@@ -14,7 +13,7 @@ import nbformat
 import pytest
 
 import run_all
-from weaklib import experiment, files, headless, report, runs, weights
+from weaklib import experiment, files, headless, jobs, report, runs, session, weights
 from weaklib.files import WeaklibError
 
 ROOT = Path(run_all.__file__).parent
@@ -126,7 +125,7 @@ def test_progress_is_told_while_a_cell_runs(tmp_path, channel):
     terminal = Terminal(tmp_path / "seen")
     outcome = headless.execute(source, tmp_path / "out.ipynb", {}, channel, minutes=2, label="a", out=terminal)
     assert outcome.status == "ok"
-    lines = [line.strip() for line in terminal.getvalue().split("\r")]
+    lines = [line.strip() for line in terminal.getvalue().split("\r\033[J")]
     assert any(re.fullmatch(r"a  \d+:\d\d  cell 2  training 3/9", line) for line in lines)
     assert any(re.fullmatch(r"a  \d+:\d\d  cell 3", line) for line in lines)  # nothing stale
 
@@ -163,7 +162,7 @@ def test_a_failing_notebook_does_not_stop_the_others(place, capsys):
     out = place.local / "smoke" / "notebooks"
     assert printed(out / "00_start.ipynb") == "local cpu\n" and printed(out / "03_good.ipynb") == "smoke\n"
     assert (out / "01_bad.ipynb").exists()
-    assert set(run_all.times()) == {"smoke, 00_start, 0 runs", "smoke, 03_good, 0 runs"}
+    assert set(session.times()) == {"smoke, 00_start", "smoke, 03_good"}
 
 
 def test_committed_uses_committed_records(place, monkeypatch):
@@ -178,7 +177,7 @@ def test_only(tmp_path):
     for name in ("00_start", "01_wisdom2020", "02_wisdom2020_more", "10_scores"):
         write(tmp_path, name)
     def chosen(*only):
-        return [path.stem[:2] for path in run_all.select(tmp_path, list(only))]
+        return [path.stem[:2] for path in session.select(tmp_path, list(only))]
     assert chosen() == ["00", "01", "02", "10"]
     assert chosen("10", "0") == ["00", "10"]
     assert chosen("wisdom2020") == ["01", "02"]
@@ -190,6 +189,10 @@ def test_only(tmp_path):
 @pytest.mark.parametrize("argv, sentence", [
     (["--preset", "huge"], "Unknown preset 'huge'; choose one of smoke, laptop, full, gpu, paper."),
     (["--seeds", "0"], "--seeds 0 trains nothing; give 1 or more."),
+    (["--jobs", "0"], "--jobs 0 trains nothing; give 1 or more."),
+    (["--jobs", "2", "--cluster", "tcp://a:1"], "--cluster has as many runs at a time as workers; leave --jobs out."),
+    (["--budget", "9"], "--budget 9 is no time; write 9m, 1h30m or 45s."),
+    (["--budget", "9m x"], "--budget 9m x is no time; write 9m, 1h30m or 45s."),
     (["--device", "tpu"], "Unknown device 'tpu'; choose auto, cpu or cuda."),
     (["--fresh", "--committed"], "--committed trains nothing and --fresh trains again; choose one of them."),
     (["--only", "99"], "No notebook is called 99; there are 00_start."),
@@ -217,9 +220,9 @@ def test_stopping_by_hand_ends_the_kernel_too(tmp_path):
     pid = tmp_path / "pid"
     write(tmp_path, "00_long", f"import os, time\nopen({str(pid)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)")
     write(tmp_path, "01_next")
-    code = ("import pathlib, run_all, signal\n"
+    code = ("import pathlib, run_all, signal\nfrom weaklib import files\n"
             "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored below a shell's background job
-            f"here = pathlib.Path({str(tmp_path)!r})\nrun_all.files.results = lambda: here\n"
+            f"here = pathlib.Path({str(tmp_path)!r})\nfiles.results = lambda: here\n"
             "raise SystemExit(run_all.main(['--preset', 'smoke'], here))")
     child = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                              text=True, env={**os.environ, "WEAKLIB_HOME": str(tmp_path / "home")})
@@ -253,35 +256,95 @@ def test_a_preset_without_its_gpu_says_so_and_the_rest_goes_on(place, capsys, gp
     assert run_all.main(["--preset", "gpu", "--dry-run"], place.notebooks) == 0
 
 
-def test_dry_run_counts_runs_and_takes_time_and_memory_from_committed_ones(place, capsys, monkeypatch):
+def record_of(config, seconds: float, where=None) -> None:
+    """Write a record as if a run had been made, on this machine or among the committed ones."""
+    folder = where or runs.local() / f"{config.paper}-{config.id}"
+    made = {"seconds": seconds, "peak_memory_mb": 1500, "threads": 1}
+    record = runs.Record(config.id, config.key(), {}, [], made, None, folder)
+    files.write_json(folder / (f"{config.id}.json" if where else runs.RECORD), record.content())
+
+
+def test_dry_run_tells_what_each_run_takes_from_records_and_what_fits_the_budget(place, capsys):
     write(place.notebooks, "01_wisdom2020")
-    twin = SimpleNamespace(provenance={"seconds": 90.0, "peak_memory_mb": 1500})
-    monkeypatch.setattr(runs, "find", lambda config, preset, where: twin if where == "committed" else None)
-    assert run_all.main(["--dry-run", "--seeds", "2"], place.notebooks) == 0
-    n = len(experiment.load("wisdom2020").configs("laptop", 2))
-    assert n > len(experiment.load("wisdom2020").configs("laptop", 1))
-    line = capsys.readouterr().out.splitlines()[2]
-    assert line.split()[:6] == ["01_wisdom2020", str(n), f"{1.5 * n + 1:.1f}", "min", "1.5", "GB"]
-    assert "talkers" in line
+    configs = experiment.load("wisdom2020").configs("laptop")
+    done, *others = sorted(configs, key=lambda config: config.label)[::-1]  # input_mixture trains nothing
+    for config in others:
+        record_of(config, 300.0, runs.committed("laptop", "wisdom2020"))
+    record_of(done, 60.0)
+    assert run_all.main(["--dry-run", "--jobs", "2", "--budget", "6m"], place.notebooks) == 0
+    out = capsys.readouterr().out
+    assert re.search(rf"^01_wisdom2020  {len(others)}  +1.5 GB +talkers$", out, re.M)
+    assert done.id not in out
+    lines = [re.split(r"  +", line) for line in out.splitlines() if re.match(r"\w+-s0-", line)]
+    assert {line[0] for line in lines} == {config.id for config in others}
+    assert [line[1:] for line in lines] == 2 * [["5.0 min", "0.0 min", "5.0 min"]] + (
+        len(others) - 2) * [["5.0 min", "another time", "another time"]]
+    assert out.endswith(f"1 notebooks, {len(others)} runs to train, 2 at a time; expected time: 6.0 min\n")
     assert not place.local.exists()
 
 
 def test_status_tells_local_committed_interrupted_and_damaged(place, capsys):
     sheet, = experiment.load("wisdom2020").sheets("smoke", 1)
-    row, *others = sheet.rows
-    done, stopped, damaged = (sheet.configs(other)[0] for other in others)
-    for where, config, text in ((runs.local() / f"wisdom2020-{done.id}", done, None),
-                                (runs.local() / f"wisdom2020-{damaged.id}", damaged, "{}")):
-        record = runs.Record(config.id, config.key(), {}, [], {}, None, where)
-        where.mkdir(parents=True)
-        (where / runs.RECORD).write_text(text or json.dumps(record.content()))
-    weights.save(runs.local() / f"wisdom2020-{stopped.id}" / "checkpoint.safetensors", {}, {"step": 70})
+    first, *others = sheet.rows
+    done, stopped, damaged = (sheet.configs(row)[0] for row in others)
+    record_of(done, 60.0)
+    (runs.local() / f"wisdom2020-{damaged.id}").mkdir()
+    (runs.local() / f"wisdom2020-{damaged.id}" / runs.RECORD).write_text("{}")
+    weights.save(runs.local() / f"wisdom2020-{stopped.id}" / "checkpoint.safetensors", {},
+                 {"step": stopped.plan.steps - 12, "seconds": 10.0 * (stopped.plan.steps - 12)})
     assert run_all.main(["--preset", "smoke", "--status"], place.notebooks) == 0
-    lines = [re.split(r"  +", line) for line in capsys.readouterr().out.splitlines()[2:]]
-    lines = [line for line in lines if line[0].startswith("wisdom2020")]
-    assert [line[-2:] for line in lines] == [["no", "no"], ["yes", "no"], ["interrupted at step 70", "no"],
-                                             ["damaged", "no"]]
-    assert lines[0][:4] == ["wisdom2020 figure2", row.key, sheet.corpus(row), "0"]
+    rows = [re.split(r"  +", row) for row in capsys.readouterr().out.splitlines()[2:]]
+    rows = [row for row in rows if row[0].startswith("wisdom2020")]
+    assert [row[4] for row in rows] == ["no", "yes", f"interrupted at step {stopped.plan.steps - 12}", "damaged"]
+    assert rows[2][5] == "2.1 min"  # twelve steps at its own pace of 10 s, and a little for all else
+    assert [row[-1] for row in rows] == 4 * ["no"]
+    assert rows[0][:4] == ["wisdom2020 figure2", first.key, sheet.corpus(first), "0"]
+
+
+# Training before the notebooks
+
+def trainings(monkeypatch, outcome):
+    """Let `jobs.work` make of every run what `outcome(config)` says: "trained", "left", or why it failed."""
+    asked = []
+
+    def work(configs, **options):
+        asked.append(options)
+        made = jobs.Outcome()
+        for config in configs:
+            what = outcome(config)
+            if what in ("trained", "left"):
+                getattr(made, what).append(config.id)
+            else:
+                made.failed[config.id] = what
+        return made
+
+    monkeypatch.setattr(jobs, "work", work)
+    return asked
+
+
+def test_notebooks_run_when_all_that_they_show_has_been_trained(place, capsys, monkeypatch):
+    write(place.notebooks, "00_start")
+    write(place.notebooks, "01_wisdom2020", "print(fresh, records)")
+    write(place.notebooks, "03_hung2021", "raise SystemExit('must not run')")
+    asked = trainings(monkeypatch, lambda config: "trained" if config.paper == "wisdom2020" else "left")
+    argv = ["--preset", "smoke", "--device", "cpu", "--jobs", "2", "--budget", "1h30m", "--fresh"]
+    assert run_all.main(argv, place.notebooks) == 0
+    table = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert [line.split()[1] for line in table[2:5]] == ["ok", "ok", "skipped"]
+    assert table[4].endswith("of its runs are still to be trained; run the command again to go on.")
+    assert printed(place.local / "smoke" / "notebooks" / "01_wisdom2020.ipynb") == "False local\n"  # trained only once
+    (options,) = asked
+    assert (options["n"], options["budget"], options["fresh"], options["device"]) == (2, 5400, True, "cpu")
+
+
+def test_a_run_that_failed_fails_its_notebook_and_no_other(place, capsys, monkeypatch):
+    write(place.notebooks, "01_wisdom2020", "raise SystemExit('must not run')")
+    write(place.notebooks, "03_hung2021")
+    trainings(monkeypatch, lambda config: "The disk is full." if config.paper == "wisdom2020" else "trained")
+    assert run_all.main(["--preset", "smoke"], place.notebooks) == 1
+    table = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert [line.split()[1] for line in table[2:4]] == ["failed", "ok"]
+    assert re.search(r"\w+-s0-\w{10}: The disk is full.$", table[2])
 
 
 def test_check_and_publish(place, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """Notes as sound: each is heard at its pitch and in its time, and nothing else is."""
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pretty_midi
@@ -39,6 +40,40 @@ def test_length_is_as_asked(length):
     x, whole = sonify.notes(NOTES, SR, length), sonify.notes(NOTES, SR, 2 * SR)
     n = min(length, len(whole))
     assert len(x) == length and np.corrcoef(x[:n], whole[:n])[0, 1] > 0.999999
+
+
+def long_midi(end):
+    """Notes, one of them as long as all, with pitch bends, and a controller at the very end."""
+    midi = pretty_midi.PrettyMIDI()
+    midi.instruments = [pretty_midi.Instrument(0), pretty_midi.Instrument(30), pretty_midi.Instrument(0, is_drum=True)]
+    midi.instruments[0].notes = [pretty_midi.Note(60 + 5 * k, 40 + k, 0.4 * k, 0.4 * k + 0.5) for k in range(10)]
+    midi.instruments[1].notes = [pretty_midi.Note(90, 52, 0.3, end)]
+    midi.instruments[1].pitch_bends = [pretty_midi.PitchBend(bend, time)
+                                       for bend, time in ((2000, 0.5), (-3000, 1.1), (1000, 1.45), (500, end - 0.1))]
+    midi.instruments[2].notes = [pretty_midi.Note(100, 38, 0, 1)]
+    for inst in midi.instruments:
+        inst.control_changes.append(pretty_midi.ControlChange(64, 0, end))
+    return midi
+
+
+@pytest.mark.parametrize("length", [0, 1, 1000, SR, 24000, 24001, 3 * SR])
+def test_a_part_sounds_as_it_does_in_the_whole(length):
+    """Cut out of all that pretty_midi plays, also through a note and between its bends."""
+    midi = long_midi(8.0)
+    notes = [len(inst.notes) for inst in midi.instruments]
+    whole = midi.synthesize(SR, sonify._wave, normalize=False)[:length]
+    peak = np.abs(whole).max(initial=0)
+    np.testing.assert_allclose(sonify.notes(midi, SR, length), sonify.PEAK * whole / (peak or 1), atol=1e-6)
+    assert [len(inst.notes) for inst in midi.instruments] == notes and midi.instruments[1].notes[0].end == 8.0
+
+
+def test_only_what_is_wanted_is_played():
+    tracemalloc.start()
+    assert sonify.notes(long_midi(3600.0), SR, SR).any()
+    assert sonify.notes([[0, 3600.0, 50], [3599.0, 3600.0, 60]], SR, SR).any()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6  # the hour would be 460 MB
 
 
 def test_midi_arrays_and_tensors_sound_alike():

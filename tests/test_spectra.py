@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from scipy.signal import fftconvolve
 
 from weaklib import spectra
 from weaklib.files import WeaklibError
@@ -60,6 +61,40 @@ def test_constant_q_has_a_row_for_every_pitch_and_its_edges_say_where(sr):
         assert level[level.argmax() + np.array([-8, 8])].max() < -25  # a third up and down
 
 
+@pytest.mark.parametrize("sr", [8000, 22050])
+def test_every_row_of_the_constant_q_reads_the_amplitude_even_the_highest(sr):
+    """Nearer to half the rate a filter would hear the mirror image of a tone too, at +2.5 dB: there is no such row."""
+    rows, time = spectra.frequencies(sr, "cqt"), np.arange(sr) / sr
+    assert 0.9 * sr / 2 < rows[-1] < 0.95 * sr / 2
+    looked_at = [24, len(rows) // 2, *range(len(rows) - 4, len(rows))]
+    levels = spectra.levels({k: np.sin(2 * np.pi * rows[k] * time + k) for k in looked_at}, sr, "cqt")
+    for k, level in levels.items():
+        inner = spectra.RANGE * (level[:, level.shape[1] // 3:-level.shape[1] // 3] - 1)
+        assert -0.15 < inner.max(0).min() and (inner.argmax(0) == k).all()  # 0 dB is the loudest of all
+
+
+def test_constant_q_is_that_of_librosas_filters():
+    """Written out as correlations, in the three octaves where nothing passes between two frames."""
+    from librosa.filters import wavelet
+    rows = spectra.frequencies(SR, "cqt")[:72]
+    x = np.hanning(2 * SR) * (NOISE + tone(82.4))
+    bank, _ = wavelet(freqs=rows, sr=SR, filter_scale=spectra.SHARPNESS, pad_fft=False)
+    responses = np.stack([fftconvolve(x, of.conj()[::-1]) for of in bank])[:, (bank.shape[1] - 1) // 2:]
+    want = np.abs(responses[:, :2 * SR:HOP])
+    found = 10 ** (spectra.RANGE / 20 * (spectra.levels({"x": x}, SR, "cqt")["x"][:72, :want.shape[1]] - 1))
+    wrong = found - want / want.max()
+    assert np.linalg.norm(wrong) < 0.02 * np.linalg.norm(found) and np.abs(wrong).max() < 0.02
+
+
+@pytest.mark.parametrize("n_fft, seconds", [(1024, 0.005), (1024, 0.1), (400, 1.3), (1500, 1.3)])
+def test_constant_q_has_the_frames_of_the_stft_whatever_the_hop_and_the_length(n_fft, seconds):
+    x = NOISE[:round(seconds * SR)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        linear, cqt = (spectra.levels({"x": x}, SR, scale, n_fft=n_fft)["x"] for scale in ("linear", "cqt"))
+    assert cqt.shape[1] == linear.shape[1] == -(-len(x) // (n_fft // 4)) + 1 and cqt.max() == 1
+
+
 @pytest.mark.parametrize("sr", [8000, 11025, 16000, 22050, 44100, 48000, 96000])
 def test_mel_bands_have_bins_and_lie_where_they_are_said_to(sr):
     from torchaudio.functional import melscale_fbanks
@@ -95,6 +130,18 @@ def test_the_louder_channel_counts_bin_by_bin():
     both = spectra.levels({"x": np.stack([tone(500), tone(2000, 0.1)])}, SR)["x"]
     one, other = spectra.levels({"one": tone(500), "other": tone(2000, 0.1)}, SR).values()
     np.testing.assert_allclose(both, np.maximum(one, other), atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", spectra.SCALES)
+def test_layouts_types_and_rates_make_no_difference(scale):
+    x = NOISE[:SR // 2]
+    want = spectra.levels({"x": x}, SR, scale)["x"]
+    for form in (x[::-1].copy()[::-1], x.astype(">f8"), torch.from_numpy(x).requires_grad_(), np.repeat(x, 2)[::2]):
+        for sr in (SR, np.int64(SR), np.float64(SR)):
+            np.testing.assert_allclose(spectra.levels({"x": form}, sr, scale)["x"], want, atol=1e-4)
+        assert np.abs(spectra.difference(form, x, SR, scale)).max() < 0.1
+    with pytest.raises(WeaklibError, match="offset"):
+        spectra.levels({"x": np.full(SR, 128, np.uint8)}, SR, scale)
 
 
 def test_silence_is_dark_alone_and_beside_sound():
@@ -166,6 +213,7 @@ def test_the_transform_is_silent(capfd):
 
 def test_imports_are_light():
     code = ("import sys, weaklib.plots, weaklib.spectra, weaklib.sonify\n"
-            "print(sorted({'torch', 'torchaudio', 'nnAudio', 'matplotlib', 'pretty_midi'} & set(sys.modules)))")
+            "heavy = {'torch', 'torchaudio', 'librosa', 'numba', 'matplotlib', 'pretty_midi'}\n"
+            "print(sorted(heavy & set(sys.modules)))")
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout == "[]\n"

@@ -1,120 +1,212 @@
-"""Tables come from records, and the check finds what does not."""
-from functools import partial
+"""Tables: what a cell says, which columns there are, what is bold, and the same numbers as a file."""
+import csv
+import io
+import re
 
 import pytest
 
-from weaklib import files, papers, report, runs, tables
-from weaklib.papers import wisdom2020
+from weaklib import experiment, tables
+from weaklib.runs import Record
+from weaklib.tables import Metric, Row, Table
+
+GAIN = Metric("gain", "Gain", "dB")
+WRONG = Metric("wrong", "Wrong notes", "ratio", better="lower")
+ROWS = (Row("input", "Input", role="reference", random=False), Row("taught", "With sources", role="supervised"),
+        Row("a", "First"), Row("b", "Second", ours=True, changes={"loss": {"weight": 0.5}, "stage": "late"}),
+        Row("c", "Third", on="alone"))
+
+
+def table(*metrics, rows=ROWS, splits=None, **options):
+    return Table("table1", "1", "Table 1", metrics or (GAIN,), rows, splits or {"test": ""}, "A caption.", **options)
 
 
 @pytest.fixture
-def results(tmp_path, monkeypatch):
-    """Committed results of wisdom2020 at `laptop` with invented scores, in a place of their own."""
-    monkeypatch.setattr(files, "results", lambda: tmp_path / "results")
-    monkeypatch.setenv("WEAKLIB_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(runs, "_git", lambda *args: "c0ffee" if args[0] == "rev-parse" else "")
-    numbers = {"input_mixture": 0.0, "dry_1or2src_matched_unsup0": 5.0, "dry_1or2src_matched_unsup100": 4.5,
-               "dry_2src_matched_unsup100": 3.0}
-    for row, value in numbers.items():
-        record = runs.get(wisdom2020.config(row, "laptop"),
-                          lambda cfg, folder: ({"si_snri": [value - 1, value + 1], "si_snr": [value, value]}, [], None))
-        runs.publish(record, "laptop")
-    (tmp_path / "README.md").write_text("# x\n\n{}\n{}\n\ntail\n".format(*report.MARKS))
-    report.write(report.committed())
-    return tmp_path / "results"
+def paper(monkeypatch):
+    """Make the paper print these numbers: (row, metric, split) -> text."""
+    def use(numbers):
+        monkeypatch.setattr(tables, "paper_numbers", lambda paper, name: [
+            {"row": row, "metric": metric, "split": split, "value": value, "method": f"The {row}", "condition": "as is"}
+            for (row, metric, split), value in numbers.items()])
+    use({})
+    return use
 
 
-def test_written_results_pass_the_check(results):
-    assert report.check() == []
+def record(seed=0, corpus="dry", **scores):
+    """Of one run; an underscore stands for what parts the names."""
+    scores = {name.replace("_", "/"): [value - 1, value + 1] for name, value in scores.items()}
+    return Record(f"run-s{seed}", {"config": {"seed": seed, "corpus": corpus}}, scores, [], {}, None, None)
 
 
-def test_csv_has_the_public_columns_and_means(results):
-    lines = (results / "laptop" / "wisdom2020" / "figure2.csv").read_text().splitlines()
-    assert lines[0] == "paper,table,row,method,condition,split,corpus,metric,seed,value,unit,run"
-    found = [line for line in lines if ",dry_1or2src_matched_unsup100," in line and ",si_snri," in line]
-    assert len(found) == 1 and ",MixIT," in found[0] and ",0,4.500,dB,dry_1or2src_matched_unsup100-s0-" in found[0]
+def records(rows=ROWS, **found):
+    """Row -> one record per number of its ``gain``, or the records given."""
+    def made(row):
+        return [x if isinstance(x, Record) else record(seed, **{f"{row.on}_gain".strip("_"): x})
+                for seed, x in enumerate(found.get(row.key, []))]
+
+    return {row: made(row) for row in rows}
 
 
-def test_markdown_says_what_was_not_run(results):
-    text = report.markdown(wisdom2020.figure2("full"), "full", "committed")
-    assert "not run" in text and "4.5" not in text
+def rendered(table, columns):
+    """Head, and row title -> its cells; what stands under the table."""
+    text = tables.markdown("toy", table, columns)
+    grid, notes = text.rsplit("\n\n", 1)
+    head, rule, *body = [[cell.strip() for cell in line.strip("|").split("|")] for line in grid.splitlines()]
+    assert rule == ["---"] * len(head) and all(len(line) == len(head) for line in body)
+    return head, {title: cells for title, *cells in body}, notes.rstrip("\n")
 
 
-@pytest.mark.parametrize("damage", ["number", "record", "edit", "extra", "readme"])
-def test_check_finds(results, damage):
-    table = results / "laptop" / "wisdom2020" / "figure2.csv"
-    record = next((results / "laptop" / "wisdom2020" / "runs").glob("dry_2src*.json"))
-    if damage == "number":
-        table.write_text(table.read_text().replace("4.500", "6.500"))
-    elif damage == "record":
-        record.unlink()
-    elif damage == "edit":
-        record.write_text(record.read_text().replace("2.0", "8.0", 1))
-    elif damage == "extra":
-        (results / "gpu" / "wisdom2020").mkdir(parents=True)
-        (results / "gpu" / "wisdom2020" / "figure2.csv").write_text("invented")
-    else:
-        readme = results.parent / "README.md"
-        readme.write_text(readme.read_text().replace("4.5", "6.5"))
-    assert report.check()
+def test_what_is_measured_says_its_unit_and_which_way_is_better():
+    assert [(m.heading, m.digits) for m in (GAIN, WRONG, Metric("share", "Share", "%"))] == [
+        ("Gain (dB, higher is better)", 1), ("Wrong notes (lower is better)", 2), ("Share (%, higher is better)", 1)]
 
 
-def test_check_finds_a_dirty_commit(results, monkeypatch):
-    monkeypatch.setattr(runs, "_git", lambda *args: "c0ffee")  # a status that is not empty
-    record = runs.get(wisdom2020.config("dry_2src_matched_unsup100", "laptop"),
-                      lambda cfg, folder: ({"si_snri": [1.0]}, [], None), fresh=True)
-    runs.publish(record, "laptop")
-    report.write(report.committed())
-    assert any("clean commit" in problem for problem in report.check())
+def test_a_score_is_named_by_what_is_heard_metric_and_split():
+    assert [table().score(row, GAIN, split) for row in (ROWS[2], ROWS[4]) for split in ("test", "bass")] == [
+        "gain", "gain/bass", "alone/gain", "alone/gain/bass"]
 
 
-def values_from(numbers):
-    return lambda row, metric: numbers.get(row, [])
+# As the paper has it
+
+def test_papers_number_and_ours_are_side_by_side_in_the_order_of_the_paper(paper):
+    paper({("a", "gain", "test"): "4.5", ("taught", "gain", "test"): "8.25", ("a", "gain", "loud"): "3.0"})
+    ours = records(taught=[7.96], a=[record(gain=4.04, gain_loud=2.0)])
+    head, body, notes = rendered(table(splits={"test": "average", "loud": "loud"}), {"here": ours})
+    assert head == ["Gain (dB, higher is better)", "average: paper", "here", "loud: paper", "here"]
+    assert list(body) == ["Input", "With sources", "First", "Second †", "Third"]
+    assert body["With sources"] == ["8.25", "8.0", "–", "–"] and body["First"] == ["4.5", "4.0", "3.0", "2.0"]
+    assert body["Input"] == ["–", "not run", "–", "not run"]
+    assert notes == "A caption. One random seed: no spread is known. † A row of ours."
 
 
-@pytest.mark.parametrize("claim, numbers, want", [
-    ("x01", {"dry_1or2src_matched_unsup0": [5.0], "dry_1or2src_matched_unsup100": [4.2],
-             "reverb_1or2src_matched_unsup0": [4.0], "reverb_1or2src_matched_unsup100": [4.9]}, tables.HOLDS),
-    ("x01", {"dry_1or2src_matched_unsup0": [5.0], "dry_1or2src_matched_unsup100": [4.2]}, tables.PARTLY),
-    ("x01", {"dry_1or2src_matched_unsup0": [5.0], "dry_1or2src_matched_unsup100": [3.0]}, tables.FAILS),
-    ("x01", {"dry_1or2src_matched_unsup0": [5.0]}, tables.UNTESTED),
-    ("x01", {"dry_1or2src_matched_unsup0": [5.0], "dry_1or2src_matched_unsup100": [4.5],
-             "reverb_1or2src_matched_unsup0": [5.0], "reverb_1or2src_matched_unsup100": [2.0]}, tables.PARTLY),
-    ("x02", {"dry_2src_matched_unsup0": [5.0], "dry_2src_matched_unsup100": [3.0],
-             "reverb_2src_matched_unsup0": [4.0], "reverb_2src_matched_unsup100": [3.0]}, tables.HOLDS),
-    ("x02", {"dry_2src_matched_unsup0": [5.0], "dry_2src_matched_unsup100": [1.0],
-             "reverb_2src_matched_unsup0": [4.0], "reverb_2src_matched_unsup100": [3.0]}, tables.PARTLY),
-    ("x02", {"dry_2src_matched_unsup0": [1.0], "dry_2src_matched_unsup100": [3.0],
-             "reverb_2src_matched_unsup0": [4.0], "reverb_2src_matched_unsup100": [1.0]}, tables.FAILS),
-    ("x06", {"dry_1or2src_matched_unsup100": [4.0, 5.0], "dry_2src_matched_unsup100": [3.0, 4.0],
-             "reverb_1or2src_matched_unsup100": [4.0], "reverb_2src_matched_unsup100": [3.0]}, tables.HOLDS),
-    ("x06", {"dry_1or2src_matched_unsup100": [4.0, 5.0], "dry_2src_matched_unsup100": [3.0, 4.0]}, tables.PARTLY),
-    ("x06", {"dry_1or2src_matched_unsup100": [3.0], "dry_2src_matched_unsup100": [4.0]}, tables.FAILS),
-])
-def test_claims(claim, numbers, want):
-    assert wisdom2020.CLAIMS[claim].test(values_from(numbers))[0] == want
+def test_several_metrics_have_their_own_columns_and_those_without_a_number_are_left_out(paper):
+    paper({("a", "wrong", "test"): "0.17"})
+    quiet = Metric("quiet", "Quiet", "dB", shown=False)
+    ours = records(a=[record(gain=3.0, wrong=0.2, quiet=5.0)])
+    head, body, _ = rendered(table(GAIN, WRONG, quiet, splits={"test": "", "loud": "loud"}), {"here": ours})
+    assert head == ["", "Gain (dB, higher is better): here", "Wrong notes (lower is better): paper", "here"]
+    assert body["First"] == ["3.0", "0.17", "0.20"]
+    head, _, _ = rendered(table(splits={"test": "", "loud": "loud"}), {"here": ours})
+    assert head == ["Gain (dB, higher is better)", "all: here"]
 
 
-def test_every_claim_of_the_paper_is_in_the_ledger():
-    entries = tables.ledger("wisdom2020", "laptop", wisdom2020.CLAIMS, [])
-    assert [e["claim_id"] for e in entries] == [f"x{n:02d}" for n in range(1, 14)]
-    assert {e["verdict"] for e in entries} == {tables.UNTESTED}
+def test_a_row_without_a_metric_that_others_have_was_run(paper):
+    _, body, _ = rendered(table(), {"here": records(a=[3.0], b=[record(other=1.0)])})
+    assert body["Second †"] == ["–"] and body["Third"] == ["not run"]
+
+
+def test_several_sources_of_ours_are_beside_each_other(paper):
+    paper({("a", "gain", "test"): "4.5"})
+    head, body, _ = rendered(table(), {"here": records(a=[3.0]), "this machine": records(a=[5.0], c=[1.0])})
+    assert head[1:] == ["all: paper", "here", "this machine"]
+    assert body["First"] == ["4.5", "3.0", "**5.0**"] and body["Third"] == ["–", "not run", "1.0"]
+
+
+def test_a_table_without_rows_of_ours_has_no_mark():
+    rows = tuple(row for row in ROWS if not row.ours)
+    text = tables.markdown("hung2021", table(rows=rows), {"here": records(rows, a=[1.0])})
+    assert "†" not in text and "Bold" not in text
+
+
+def test_the_caption_tells_what_a_corpus_stands_in_for_where_it_is_heard(paper):
+    own = table(stand_ins={"dry": "Dry stands in.", "rooms": "Rooms stand in."})
+    notes = lambda corpus: rendered(own, {"here": records(a=[record(corpus=corpus, gain=1.0)])})[2]
+    assert notes("dry").startswith("A caption. Dry stands in. One") and "stand" not in notes("real")
+    assert "stand in" not in rendered(own, {"here": records()})[2]
+
+
+# Seeds
+
+@pytest.mark.parametrize("values, cell", [
+    ([3.0], "3.0"), ([3.0, 4.0], "3.5 <sub>± 0.7 (2)</sub>"), ([3.0, 4.0, 5.0], "4.0 <sub>± 1.0</sub>"),
+    ([3.0, 3.0, 3.0], "3.0 <sub>± 0.0</sub>")])
+def test_spread_and_an_unusual_number_of_seeds(paper, values, cell):
+    """The usual number is three; one alone is told too, but not of what draws nothing at random."""
+    ours = records(taught=[1.0, 2.0, 3.0], a=values, input=[0.5])
+    _, body, notes = rendered(table(), {"here": ours})
+    assert body["First"] == [cell if len(values) > 1 else "3.0 <sub>(1)</sub>"] and body["Input"] == ["0.5"]
+    assert "Mean of 3 random seeds, ± their standard deviation" in notes
+
+
+def test_where_one_seed_is_usual_it_is_not_counted(paper):
+    _, body, notes = rendered(table(), {"here": records(a=[3.0])})
+    assert body["First"] == ["3.0"] and "One random seed: no spread is known." in notes
+    assert rendered(table(), {"here": records()})[2] == "A caption. † A row of ours."
+
+
+def test_zero_has_no_sign(paper):
+    _, body, _ = rendered(table(), {"here": records(a=[-0.04], b=[-0.06], c=[0.04])})
+    assert [body[title] for title in ("First", "Second †", "Third")] == [["**0.0**"], ["-0.1"], ["**0.0**"]]
+    assert [tables.number(x, 2, "+") for x in (-0.004, -0.006, 0.0)] == ["+0.00", "-0.01", "+0.00"]
+
+
+# The best
+
+def bold(metric, ours):
+    """Titles in bold, by column."""
+    head, body, notes = rendered(table(metric), {"here": ours})
+    found = [{title for title, cells in body.items() if cells[i].startswith("**")} for i in range(len(head) - 1)]
+    assert ("Bold: the best of the weakly supervised rows." in notes) == any(found)
+    return found
+
+
+def test_the_best_weak_row_is_bold_in_each_column(paper):
+    paper({("taught", "gain", "test"): "9.0", ("a", "gain", "test"): "4.0", ("c", "gain", "test"): "4.2"})
+    ours = records(input=[7.0], taught=[8.0], a=[3.0, 4.0, 5.0], b=[3.8])
+    assert bold(GAIN, ours) == [{"Third"}, {"First"}]
+
+
+def test_lower_may_be_better(paper):
+    ours = records(taught=[record(wrong=0.1)], a=[record(wrong=0.3)], b=[record(wrong=0.2)])
+    assert bold(WRONG, ours) == [{"Second †"}]
+
+
+@pytest.mark.parametrize("a, b, c, best", [
+    (5.84, 5.79, 5.7, {"First", "Second †"}),     # 5.8, 5.8, 5.7
+    (5.46, 5.44, 1.0, {"First"}),                 # 5.5, 5.4: near, but not the same in print
+    (2.0, 2.0, 2.0, {"First", "Second †", "Third"})])
+def test_what_is_printed_alike_is_equally_good(paper, a, b, c, best):
+    assert bold(GAIN, records(a=[a], b=[b], c=[c])) == [best]
+
+
+def test_one_weak_row_alone_is_not_the_best(paper):
+    assert bold(GAIN, records(taught=[3.0], a=[5.0])) == [set()]
+
+
+def test_rows_on_different_corpora_do_not_compete(paper):
+    rows = (*ROWS[:4], Row("d", "Third, rooms", changes={"corpus": "rooms"}),
+            Row("e", "Fourth, rooms", changes={"corpus": "rooms"}), Row("f", "Hall", changes={"corpus": "hall"}))
+    _, body, _ = rendered(table(rows=rows), {"here": records(rows, a=[5.0], b=[4.0], d=[1.0], e=[2.0], f=[9.0])})
+    assert [title for title, cells in body.items() if "**" in cells[0]] == ["First", "Fourth, rooms"]
+
+
+# As a file
+
+def test_a_file_has_one_value_per_line(paper):
+    paper({("a", "gain", "test"): "4.5"})
+    hidden = Metric("quiet", "Quiet", "dB", shown=False)
+    ours = records(a=[record(0, gain=4.0004, quiet=1.0), record(2, "hall", gain_loud=3.0)], b=[record(gain=5.0)])
+    text = tables.as_csv(tables.COLUMNS, tables.tidy("toy", table(GAIN, hidden, splits={"test": "", "loud": ""}), ours))
+    assert text.splitlines()[0] == "paper,table,row,method,condition,split,corpus,metric,seed,value,unit,run"
+    assert list(csv.reader(io.StringIO(text)))[1:] == [
+        ["toy", "1", "a", "The a", "as is", "test", "dry", "gain", "0", "4.000", "dB", "run-s0"],
+        ["toy", "1", "a", "The a", "as is", "test", "dry", "quiet", "0", "1.000", "dB", "run-s0"],
+        ["toy", "1", "a", "The a", "as is", "loud", "hall", "gain", "2", "3.000", "dB", "run-s2"],
+        ["toy", "1", "b", "Second", "loss.weight=0.5;stage=late", "test", "dry", "gain", "0", "5.000", "dB", "run-s0"]]
 
 
 def test_paper_numbers_are_there():
     numbers = {(n["row"], n["split"], n["metric"]): n["value"] for n in tables.paper_numbers("wisdom2020", "table1")}
     assert numbers["unsup_fuss16", "FUSS", "momi"] == "10.9"
+    assert tables.printed("hung2021", "text")["fpr_finetune_aml", "false_positive_rate", "all"] == "0.17"
 
 
-def test_papers_by_name():
-    assert papers.load("wisdom2020") is wisdom2020
-    with pytest.raises(files.WeaklibError, match="wisdom2020"):
-        papers.load("wisdom1999")
-
-
-def test_seeds_are_counted_once_where_nothing_is_random(results):
-    table = wisdom2020.figure2("full")
-    assert table.n_seeds == 3
-    line = next(line for line in table.lines if line.row == "input_mixture")
-    assert len({line.config(seed).id for seed in range(3)}) == 1
-    assert len({partial(wisdom2020.config, "dry_2src_matched_unsup0", "full")(s).id for s in range(3)}) == 3
+@pytest.mark.parametrize("key", experiment.PAPERS)
+def test_whatever_a_paper_prints_of_our_rows_and_columns_is_shown(key):
+    """Number by number, as it is printed; without a record of ours."""
+    for sheet in experiment.load(key).sheets("full"):
+        text = tables.markdown(key, sheet.table, {"here": {row: [] for row in sheet.rows}})
+        shown = sorted(re.findall(r"-?\d+\.\d+", text.split("\n\n")[0].replace("*", "")))
+        metrics = {metric.key for metric in sheet.table.metrics}
+        keys = {row.key for row in sheet.rows}
+        assert shown == sorted(value for (row, metric, split), value in tables.printed(key, sheet.table.name).items()
+                               if row in keys and metric in metrics and split in sheet.table.splits)

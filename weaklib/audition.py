@@ -4,6 +4,8 @@ Contents
 --------
 Sound, from_corpus, from_file
     What is tried, with what is known about it.
+contents, fullest
+    What sounds in the items of a corpus, and where most does.
 Result, separate, transcribe
     What a method makes of it.
 scores
@@ -22,15 +24,18 @@ from pathlib import Path
 
 import numpy as np
 
-from weaklib import audio, corpora, inference, metrics, sonify, spectra
-from weaklib.corpora import band
+from weaklib import audio, corpora, files, inference, metrics, plots, sonify, spectra
 from weaklib.files import WeaklibError
+from weaklib.progress import track
+from weaklib.rolls import piano_roll
 
 EXCERPT = 30.0      # s of a file that are heard, by default: a page holds the samples of all stems
 PRESET = "smoke"    # of the corpora, by default: small, and rendered in seconds
 RATES = (8000, 48000)  # Hz, of what is played
+PATIENCE = 2.0      # s of work after which progress is shown
 FRAME_RATE = 32.0   # Hz, of the rolls that are compared: that of hung2021
 REST = "the rest"   # of the outputs, added up
+UNDEFINED = "not defined"  # the score of a source that is alone: nothing is there to separate it from
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,21 @@ class Sound:
     notes: dict = field(default_factory=dict)
     path: Path | None = None
 
+    @property
+    def heard(self) -> list[str]:
+        """Names of the references that are not silent."""
+        return [name for name, x in self.references.items() if _sounds(x)]
 
-def from_corpus(name: str, index: int = 0, split: str = "test", preset: str = PRESET) -> Sound:
+
+def from_corpus(name: str, index: int | None = None, split: str = "test", preset: str = PRESET) -> Sound:
     """Take an item of a corpus, with references where it has them; for the rest see `weaklib.corpora.load`.
+
+    Parameters
+    ----------
+    name : str
+    index : int, optional
+        By default that of the first item in which as much sounds as in any: all three instruments of `band`.
+    split, preset : str
 
     Raises
     ------
@@ -67,6 +84,8 @@ def from_corpus(name: str, index: int = 0, split: str = "test", preset: str = PR
         Also if there is no such item.
     """
     corpus = corpora.load(name, split, preset)
+    if index is None:
+        index = fullest(_contents(corpus))
     if not 0 <= index < len(corpus):
         raise WeaklibError(f"{name} has {len(corpus)} items in its {split} split at the preset {preset}; choose one "
                            f"from 0 to {len(corpus) - 1}.")
@@ -78,8 +97,28 @@ def from_corpus(name: str, index: int = 0, split: str = "test", preset: str = PR
     return Sound(f"{name}, {split} {index}", item["mix"].numpy()[None], corpus.sr, sources, notes)
 
 
+def contents(name: str, split: str = "test", preset: str = PRESET) -> list[list[str]]:
+    """List what sounds in each item of a corpus, by its labels."""
+    return _contents(corpora.load(name, split, preset))
+
+
+def _contents(corpus) -> list[list[str]]:
+    items = (corpus[index] for index in track(range(len(corpus)), f"looking through {corpus.name}", delay=PATIENCE))
+    return [[label for k, label in enumerate(item["labels"])
+             if label and ("sources" not in item or _sounds(item["sources"][k].numpy()))] for item in items]
+
+
+def fullest(heard: list[list[str]]) -> int:
+    """Index of the first item in which as much sounds as in any; see `contents`."""
+    return max(range(len(heard)), key=lambda index: len(heard[index]))
+
+
+def _sounds(x) -> bool:
+    return np.abs(x).max(initial=0) > inference.FLOOR
+
+
 def from_file(path, start: float = 0.0, duration: float = EXCERPT) -> Sound:
-    """Take a part of a recording: a wav, flac, ogg or mp3 file.
+    """Take a part of a recording: what `weaklib.audio.read` reads.
 
     Parameters
     ----------
@@ -92,7 +131,7 @@ def from_file(path, start: float = 0.0, duration: float = EXCERPT) -> Sound:
         See `weaklib.audio.read`.
     """
     x, sr = audio.read(path, start=start, duration=duration)
-    return Sound(Path(path).name + (f", from {start:g} s" if start else ""), x, sr, path=Path(path).expanduser())
+    return Sound(Path(path).name + (f", from {start:g} s" if start else ""), x, sr, path=files.path(path))
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -109,7 +148,8 @@ class Result:
     title : str
     does : {"separate", "transcribe"}
     stems : dict of str to array, shape=(channel, time)
-        In order of `Sound.references` where that is known. Of a transcription: its notes, played.
+        In order of `Sound.references` where that is known. Of a transcription: its notes, played, all together as loud
+        as the sound is where they are heard.
     notes : dict of str to array, shape=(n, 3)
         Of a transcription.
     matches : dict of str to str
@@ -117,6 +157,8 @@ class Result:
         names, the one that fits best.
     again : dict
         Arguments with which `weaklib.inference` does the same.
+    fmax : float, Hz
+        Above which the method hears nothing.
     """
 
     title: str
@@ -125,6 +167,7 @@ class Result:
     notes: dict
     matches: dict
     again: dict
+    fmax: float
 
 
 def separate(sound: Sound, method: str = inference.DEFAULT, *, n_outputs: int | None = None, **options) -> Result:
@@ -146,10 +189,10 @@ def separate(sound: Sound, method: str = inference.DEFAULT, *, n_outputs: int | 
     title = _title(method, **options)
     if n_outputs is not None and n_outputs < len(stems):
         stems, title = _loudest(stems, n_outputs), f"{title}, {n_outputs} loudest"
-    ordered = next(m["ordered"] for m in inference.methods() if (m["does"], m["method"]) == ("separate", method))
-    matches = (_by_name if ordered else _by_sound)(stems, sound.references)
+    spec = _spec("separate", method)
+    matches = _by_name(stems, sound.references) if spec["ordered"] else _by_sound(stems, sound)
     stems = {name: stems[name] for name in dict.fromkeys([*matches.values(), *stems])}  # those first
-    return Result(title, "separate", stems, {}, matches, {"method": method, **options})
+    return Result(title, "separate", stems, {}, matches, {"method": method, **options}, spec["sr"] / 2)
 
 
 def transcribe(sound: Sound, method: str = inference.DEFAULT, *, threshold: float = 0.0, **options) -> Result:
@@ -159,8 +202,23 @@ def transcribe(sound: Sound, method: str = inference.DEFAULT, *, threshold: floa
              for one in midi.instruments}
     title = f"{_title(method, **options)}, notes" + (f" at {threshold:+g}" if threshold else "")
     played = {name: sonify.notes(of, sound.sr, sound.audio.shape[-1])[None] for name, of in notes.items()}
-    matches = _by_name(notes, sound.notes)
-    return Result(title, "transcribe", played, notes, matches, {"method": method, "threshold": threshold, **options})
+    again = {"method": method, "threshold": threshold, **options}
+    return Result(title, "transcribe", _as_loud(played, sound.audio), notes, _by_name(notes, sound.notes), again,
+                  _spec("transcribe", method)["sr"] / 2)
+
+
+def _spec(does: str, method: str) -> dict:
+    return next(m for m in inference.methods() if (m["does"], m["method"]) == (does, method))
+
+
+def _as_loud(played: dict, x) -> dict:
+    """Give all tones the one gain with which they have the RMS of `x` (channel, time) while any of them is heard."""
+    tones = sum(played.values())
+    heard = np.abs(tones[0]) > 0
+    if not heard.any():
+        return played
+    gain = np.float32(audio.rms(x[:, heard].ravel()) / audio.rms(tones[0, heard]))
+    return {name: gain * one for name, one in played.items()}
 
 
 def _title(method: str, query: str | None = None, record=None, **_) -> str:
@@ -176,15 +234,15 @@ def _by_name(outputs: dict, references: dict) -> dict:
     return {name: name for name in references if name in outputs}
 
 
-def _by_sound(stems: dict, references: dict) -> dict:
+def _by_sound(stems: dict, sound: Sound) -> dict:
     """Assign outputs to the references that are heard so that the sum of SI-SDRs is largest."""
     from scipy.optimize import linear_sum_assignment
-    heard = [name for name, x in references.items() if x.any()]
+    heard = sound.heard
     able = [name for name in stems if name != REST]
     if not heard:
         return {}
     values = metrics.si_sdr(np.stack([stems[name].mean(0) for name in able]),
-                            np.stack([references[name] for name in heard])[:, None])
+                            np.stack([sound.references[name] for name in heard])[:, None])
     return {heard[i]: able[k] for i, k in zip(*linear_sum_assignment(values, maximize=True))}
 
 
@@ -194,23 +252,24 @@ def scores(sound: Sound, result: Result) -> tuple[list[str], list[list[str]]]:
     Returns
     -------
     head, rows : list of str, list of list of str
-        Of a separation: SI-SDR of the mixture and of the output, per reference that is heard. Of a transcription:
-        number of notes, F1 of onsets (within 50 ms, same pitch) and of frames, per instrument. No rows where nothing
-        can be compared.
+        Of a separation: SI-SDR of the mixture and of the output, and the improvement, per reference that is heard;
+        `UNDEFINED` where it is heard alone. Of a transcription: number of notes, F1 of onsets (within 50 ms, same
+        pitch) and of frames, per instrument. No rows where nothing can be compared. The higher a score, the better.
     """
     if result.does == "separate":
-        return ["source", "output", "SI-SDR of the mixture, dB", "SI-SDR of the output, dB"], _separation(sound, result)
+        head = ["source", "output", "SI-SDR of the mixture, dB", "SI-SDR of the output, dB", "improvement, dB"]
+        return head, _separation(sound, result)
     return ["instrument", "notes found", "notes played", "onset F1", "frame F1"], _transcription(sound, result)
 
 
 def _separation(sound, result):
-    mix = sound.audio.mean(0)
-    rows = []
+    heard, rows = sound.heard, []
     for name, output in result.matches.items():
-        ref = sound.references[name]
-        if ref.any():
-            before, after = (float(metrics.si_sdr(est, ref)) for est in (mix, result.stems[output].mean(0)))
-            rows.append([name, output, f"{before:.1f}", f"{after:.1f}"])
+        if name in heard:
+            before, after = (float(metrics.si_sdr(x.mean(0), sound.references[name]))
+                             for x in (sound.audio, result.stems[output]))
+            told = [f"{before:.1f}", f"{after:.1f}", f"{after - before:+.1f}"]
+            rows.append([name, output, *(told if len(heard) > 1 else 3 * [UNDEFINED])])
     return rows
 
 
@@ -219,7 +278,7 @@ def _transcription(sound, result):
     rows = []
     for name, output in result.matches.items():
         est, ref = result.notes[output], sound.notes[name]
-        rolls = [band.piano_roll(notes, n_frames, FRAME_RATE) for notes in (est, ref)]
+        rolls = [piano_roll(notes, n_frames, FRAME_RATE) for notes in (est, ref)]
         f1 = [float(metrics.onset_f1(est, ref)), float(metrics.frame_f1(*rolls))]
         rows.append([name, str(len(est)), str(len(ref)), *("–" if np.isnan(x) else f"{x:.2f}" for x in f1)])
     return rows
@@ -237,19 +296,21 @@ def scene(sound: Sound, results=(), *, pictures: bool = False) -> dict:
     results : iterable of Result
         With different titles.
     pictures : bool
-        Whether there is more to see than spectrograms: constant-Q ones, and of what belongs to a reference what it
-        lacks and what it has too much.
+        Whether there is more to see than spectrograms: they are constant-Q ones then, and there are mel ones, and of
+        what belongs to a reference what it lacks and what it has too much.
 
     Returns
     -------
     dict
-        Arguments of `weaklib.widgets.show`: tracks, sr, notes, groups, and pictures with their pitches.
+        Arguments of `weaklib.widgets.show`: tracks, sr, notes, groups, of which the newest result is heard first, fmax,
+        as far as any of the methods hears, and pictures with their axes.
 
     Raises
     ------
     WeaklibError
         If two results have one title.
     """
+    results = list(results)
     groups = {"mixture": {"mixture": sound.audio}, "references": sound.references}
     notes = {"references": sound.notes}
     for result in results:
@@ -263,20 +324,24 @@ def scene(sound: Sound, results=(), *, pictures: bool = False) -> dict:
     arranged = {"tracks": tracks, "sr": sr,
                 "groups": {group: [_track(group, name) for name in stems] for group, stems in groups.items()},
                 "notes": {_track(group, name): of for group, by_name in notes.items() for name, of in by_name.items()
-                          if len(of) and group in groups}}
-    return arranged | _pictures(tracks, sr, results) if pictures else arranged
+                          if len(of) and group in groups},
+                "group": [*groups][-1] if results else "mixture",
+                "fmax": min(sr / 2, max((result.fmax for result in results), default=np.inf))}
+    return arranged | _pictures(tracks, sr, results, arranged["fmax"]) if pictures else arranged
 
 
-def _pictures(tracks: dict, sr: int, results) -> dict:
-    drawn = {"constant Q": spectra.levels(tracks, sr, "cqt"), "missing": {}, "too much": {}}
+def _pictures(tracks: dict, sr: int, results, fmax: float) -> dict:
+    drawn = {"mel": spectra.levels(tracks, sr, "mel", fmax=fmax), "missing": {}, "too much": {}}
     for result in results:
         if result.does == "separate":
             for ref, output in result.matches.items():
                 title = _track(result.title, output)
-                change = spectra.difference(tracks[title], tracks[ref], sr) / spectra.RANGE
-                drawn["missing"][title], drawn["too much"][title] = np.maximum(-change, 0), np.maximum(change, 0)
-    return {"pictures": {name: by_title for name, by_title in drawn.items() if by_title},
-            "pitches": {"constant Q": spectra.pitches(sr)}}
+                change = spectra.difference(tracks[title], tracks[ref], sr, "cqt", fmax=fmax) / plots.LIMIT
+                drawn["missing"][title], drawn["too much"][title] = np.clip(-change, 0, 1), np.clip(change, 0, 1)
+    drawn = {name: by_title for name, by_title in drawn.items() if by_title}
+    return {"scale": "cqt", "pictures": drawn, "axes": dict.fromkeys(drawn, "cqt") | {"mel": "mel"},
+            "ends": dict.fromkeys(drawn, ("0 dB", f"{plots.LIMIT:g} dB or more"))
+            | {"mel": (f"−{spectra.RANGE:g} dB", "0 dB")}}
 
 
 def _track(group: str, name: str) -> str:
@@ -308,7 +373,7 @@ def save(sound: Sound, result: Result, folder) -> list[Path]:
         If something cannot be written; see `weaklib.inference.separate_file`.
     """
     clean = partial(re.sub, r"[^\w.+-]+", "-")
-    folder = Path(folder).expanduser() / clean(result.title)
+    folder = files.path(folder) / clean(result.title)
     if result.does == "transcribe":
         if sound.path:
             to = folder / f"{sound.path.stem}.mid"

@@ -37,6 +37,7 @@ HOLDS, FAILS, MIXED, OPEN = "holds", "does not hold here", "mixed", "inconclusiv
 UNLEARNED, PARTIAL, UNTESTED = "not testable here", "not all run", "not tested here"
 
 SEEDS = 3           # from which on a row's own seeds tell its spread
+ROUNDING = 1e-9     # allowed for at a bound: numbers in print are decimals, and their differences are none in binary
 CONFIDENCE = 0.95   # that the mean lies above the lower end of an interval; and, as much, below the upper one
 
 
@@ -62,10 +63,11 @@ class Values:
             If the row was run on several corpora and the cell does not name one.
         """
         wanted = (cell.row, cell.metric.key, cell.split)
-        hits = [key for key in self.cells if (key[0], *key[2:]) == wanted and cell.corpus in (None, key[1])]
+        hits = [(row, corpus, *rest) for row, corpus, *rest in self.cells if (row, *rest) == wanted
+                and (cell.corpus is None or corpus in (cell.corpus, ""))]  # what a paper prints names none
         if len(hits) > 1:
-            raise WeaklibError(f"Row {cell.row} was run on {' and '.join(sorted(key[1] for key in hits))}; a claim must "
-                               "name the corpus it means.")
+            names = " and ".join(sorted(corpus for _, corpus, *_ in hits))
+            raise WeaklibError(f"Row {cell.row} was run on {names}; a claim must name the corpus it means.")
         return hits[0] if hits else None
 
     @classmethod
@@ -110,20 +112,6 @@ class _Pair:
     a: object
     b: object
 
-    def cells(self, values):
-        return self.a.cells(values) + self.b.cells(values)
-
-    def per_seed(self, values):
-        """Combine the two for the seeds that both have."""
-        a, b = self.a.per_seed(values), self.b.per_seed(values)
-        seeds = b.keys() if None in a else a.keys() if None in b else a.keys() & b.keys()
-        return {seed: self._of(a.get(seed, a.get(None)), b.get(seed, b.get(None))) for seed in sorted(seeds, key=str)
-                if a and b}
-
-
-class Gap(_Pair):
-    """``a - b``."""
-
     @property
     def unit(self):
         return self.a.unit
@@ -132,17 +120,31 @@ class Gap(_Pair):
     def digits(self):
         return self.a.digits
 
+    def cells(self, values):
+        return self.a.cells(values) + self.b.cells(values)
+
+    def per_seed(self, values):
+        """Combine the two for the seeds that both have."""
+        a, b = self.a.per_seed(values), self.b.per_seed(values)
+        seeds = b.keys() if None in a else a.keys() if None in b else a.keys() & b.keys()
+        return {seed: value for seed in sorted(seeds, key=str)
+                if (value := self._of(a.get(seed, a.get(None)), b.get(seed, b.get(None)))) is not None}
+
+
+class Gap(_Pair):
+    """``a - b``."""
+
     def _of(self, a, b):
         return a - b
 
 
 class Ratio(_Pair):
-    """``a / b``, in percent."""
+    """``a / b``, in percent; seeds at which `b` is 0 have none."""
 
     unit, digits = "%", 0
 
     def _of(self, a, b):
-        return 100 * a / b
+        return 100 * a / b if b else None
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ class Either:
         return self._chosen(values).per_seed(values)
 
 
-# Tests
+# Tests: each has its `bounds`, `words` for them, and `passes` and is `told` with values.
 
 @dataclass(frozen=True)
 class Bound:
@@ -176,6 +178,10 @@ class Bound:
     high: float = math.inf
 
     @property
+    def bounds(self):
+        return (self,)
+
+    @property
     def ends(self) -> str:
         """``≥ −1 dB and ≤ 1 dB``."""
         unit = self.quantity.unit and f" {self.quantity.unit}"
@@ -185,6 +191,28 @@ class Bound:
     @property
     def words(self) -> str:
         return f"{self.name} {self.ends}"
+
+    def passes(self, values: Values, known: Values | None) -> str:
+        """HOLDS, FAILS, OPEN or UNTESTED: where the interval lies, within, without, on an end, or nowhere."""
+        found = self.quantity.per_seed(values)
+        if not found:
+            return UNTESTED
+        center, slack = mean(found.values()), margin(self.quantity, values, known)
+        if self.low - ROUNDING <= center - slack and center + slack <= self.high + ROUNDING:
+            return HOLDS
+        return FAILS if center + slack < self.low or center - slack > self.high else OPEN
+
+    def told(self, values: Values) -> str:
+        """``c-mix − classifier: +0.5 ± 0.1 dB``, with one more digit where the bound is near; nothing if not run."""
+        found = self.quantity.per_seed(values)
+        if not found:
+            return ""
+        digits, center = self.quantity.digits, mean(found.values())
+        if None not in found:  # a printed number has no more of them
+            digits += min(abs(center - end) for end in (self.low, self.high)) < 2 * 10 ** -digits
+        sign = "+" if isinstance(self.quantity, Gap) else ""
+        spread = f" ± {stdev(found.values()):.{digits}f}" if len(found) > 1 else ""
+        return f"{self.name}: {tables.number(center, digits, sign)}{spread} {self.quantity.unit}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -201,6 +229,18 @@ class Some:
         of = "" if self.n == len(self.bounds) else f", {self.n} of {len(self.bounds)}"
         parts = ", ".join(b.name if len(ends) == 1 else b.words for b in self.bounds)
         return f"{self.name}: {parts}{f' {ends.pop()}' if len(ends) == 1 else ''}{of}"
+
+    def passes(self, values: Values, known: Values | None) -> str:
+        found = [bound.passes(values, known) for bound in self.bounds]
+        if UNTESTED in found:
+            return UNTESTED
+        if found.count(HOLDS) >= self.n:
+            return HOLDS
+        return FAILS if found.count(HOLDS) + found.count(OPEN) < self.n else OPEN
+
+    def told(self, values: Values) -> str:
+        parts = ", ".join(filter(None, (bound.told(values).replace(": ", " ") for bound in self.bounds)))
+        return parts and f"{self.name}: {parts}"
 
 
 def every(name: str, bounds: Iterable[Bound]) -> Some:
@@ -243,12 +283,12 @@ class Result:
     why: str = ""
 
 
-def judge(claim: Claim, values: Values, known: Values | None = None, *, exact: bool = False) -> Result:
+def judge(claim: Claim, values: Values, known: Values | None = None) -> Result:
     """Test a claim.
 
-    All tests pass: it holds. Some fail: it does not hold here, or mixed if others pass. Some were not run: not all run.
-    Some are left open by the spread over seeds: inconclusive. A row that is compared has learned nothing: not testable
-    here.
+    All tests pass: it holds. None passes: it does not hold here. Some pass and some fail: mixed. Tests that were not
+    run could change that: not all run. Some are left open by the spread over seeds: inconclusive. A row that is
+    compared has learned nothing: not testable here.
 
     Parameters
     ----------
@@ -256,57 +296,25 @@ def judge(claim: Claim, values: Values, known: Values | None = None, *, exact: b
     values : Values
     known : Values, optional
         Those of the committed records, whose spread over seeds stands in where there are fewer than `SEEDS`.
-    exact : bool
-        Whether numbers have no spread: those that a paper prints.
     """
-    bounds = [bound for test in claim.tests for bound in _bounds(test)]
-    cells = [cell for bound in bounds if bound.quantity.per_seed(values) for cell in bound.quantity.cells(values)]
-    if not cells:
+    run = [bound.quantity for test in claim.tests for bound in test.bounds if bound.quantity.per_seed(values)]
+    if not run:
         return Result(UNTESTED, "–")
-    numbers = "; ".join(filter(None, (_told(test, values, exact) for test in claim.tests)))
-    runs = {run for cell in cells for run in values.runs[values.find(cell)]}
+    cells = [cell for quantity in run for cell in quantity.cells(values)]
+    numbers = "; ".join(filter(None, (test.told(values) for test in claim.tests)))
+    sources = {run for cell in cells for run in values.runs[values.find(cell)]}
     lost = dict.fromkeys(values.unlearned[cell.row] for cell in cells if cell.row in values.unlearned)
     if lost:
-        return Result(UNLEARNED, numbers, runs, f"{', '.join(lost)} did not learn")
-    return Result(_verdict([_passes(test, values, known, exact) for test in claim.tests]), numbers, runs)
+        return Result(UNLEARNED, numbers, sources, f"{', '.join(lost)} did not learn")
+    return Result(_verdict({test.passes(values, known) for test in claim.tests}), numbers, sources)
 
 
-def _verdict(passed: list[str]) -> str:
-    found = set(passed)
+def _verdict(found: set[str]) -> str:
+    if {HOLDS, FAILS} <= found:
+        return MIXED
     if UNTESTED in found:
-        return UNTESTED if found == {UNTESTED} else MIXED if {HOLDS, FAILS} <= found else PARTIAL
-    if FAILS in found:
-        return MIXED if HOLDS in found else FAILS
-    return OPEN if OPEN in found else HOLDS
-
-
-def _bounds(test) -> tuple[Bound, ...]:
-    return test.bounds if isinstance(test, Some) else (test,)
-
-
-def _passes(test, values, known, exact) -> str:
-    """HOLDS, FAILS, OPEN or UNTESTED."""
-    bounds = _bounds(test)
-    need = test.n if isinstance(test, Some) else 1
-    found = [_within(bound, values, known, exact) for bound in bounds]
-    if UNTESTED in found:
-        return UNTESTED
-    if found.count(HOLDS) >= need:
-        return HOLDS
-    return FAILS if found.count(FAILS) > len(found) - need else OPEN
-
-
-def _within(bound: Bound, values, known, exact) -> str:
-    found = bound.quantity.per_seed(values)
-    if not found:
-        return UNTESTED
-    center, slack = mean(found.values()), 0.0 if exact else margin(bound.quantity, values, known)
-    slack += 1e-9 if exact else 0.0  # printed numbers are decimals, and a bound may be one of them
-    if exact and bound.low - slack <= center <= bound.high + slack:
-        return HOLDS
-    if bound.low <= center - slack and center + slack <= bound.high:
-        return HOLDS
-    return FAILS if center + slack < bound.low or center - slack > bound.high else OPEN
+        return UNTESTED if found == {UNTESTED} else PARTIAL
+    return next(verdict for verdict in (FAILS, OPEN, HOLDS) if verdict in found)
 
 
 def margin(quantity, values: Values, known: Values | None = None) -> float:
@@ -325,24 +333,9 @@ def margin(quantity, values: Values, known: Values | None = None) -> float:
     return float(stdtrit(len(spread) - 1, CONFIDENCE)) * stdev(spread.values()) / math.sqrt(len(found))
 
 
-def _told(test: Bound | Some, values, exact) -> str:
-    """``c-mix − classifier: +0.5 ± 0.1 dB``, with one more digit where the bound is near; nothing if not run."""
-    if isinstance(test, Some):
-        parts = ", ".join(filter(None, (_told(bound, values, exact).replace(": ", " ") for bound in test.bounds)))
-        return parts and f"{test.name}: {parts}"
-    found = [*test.quantity.per_seed(values).values()]
-    if not found:
-        return ""
-    digits, center = test.quantity.digits, mean(found)
-    digits += not exact and min(abs(center - end) for end in (test.low, test.high)) < 2 * 10 ** -digits
-    sign = "+" if isinstance(test.quantity, Gap) else ""
-    spread = f" ± {stdev(found):.{digits}f}" if len(found) > 1 else ""
-    return f"{test.name}: {tables.number(center, digits, sign)}{spread} {test.quantity.unit}".rstrip()
-
-
 def told(quantity, values: Values) -> str:
     """``81 ± 2 %``; nothing if it was not run."""
-    return _told(Bound("", quantity), values, False).removeprefix(": ")
+    return Bound("", quantity).told(values).removeprefix(": ")
 
 
 # All claims of a paper
@@ -361,7 +354,7 @@ def ledger(paper: str, preset: str, claims: dict[str, Claim], values: Values, pr
     for claim_id, text in texts(paper).items():
         claim = claims.get(claim_id)
         result = judge(claim, values, known) if claim else Result(UNTESTED, "–")
-        theirs = judge(claim, printed, exact=True).numbers if claim else "–"
+        theirs = judge(claim, printed).numbers if claim else "–"
         entries.append({"paper": paper, "claim_id": claim_id, "verdict": result.verdict, "ours": result.numbers,
                         "paper_value": text["paper_effect"] if theirs == "–" else theirs,
                         "tolerance": claim.words if claim else "–", "preset": preset,

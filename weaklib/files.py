@@ -4,6 +4,8 @@ Contents
 --------
 WeaklibError
     Every error that a reader can mend: one sentence that says what to do.
+path
+    A path as a reader types it.
 home, results
     The two folders weaklib writes to.
 data
@@ -13,17 +15,59 @@ write_bytes, write_json, read_json, sha256, lock
 """
 from __future__ import annotations
 
+import atexit
+import errno
 import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+#: Settings that name a folder.
+SETTINGS = ("WEAKLIB_HOME", "WEAKLIB_DATA")
 
 
 class WeaklibError(Exception):
     """An error the reader can mend; its message is one sentence that says what to do."""
+
+    def __str__(self) -> str:
+        # The name of a file need not be text, and nothing could show it then
+        return super().__str__().encode(errors="backslashreplace").decode()
+
+
+def path(name) -> Path:
+    """Make a path of what a reader typed: ``~`` and ``~user`` are home folders, where there is such a user.
+
+    Raises
+    ------
+    WeaklibError
+        If there is nothing, or what no system takes.
+    """
+    name = os.fsdecode(name)
+    if not name or "\0" in name:
+        raise WeaklibError("The name of a file or folder is empty or has a null character; give another one.")
+    return Path(os.path.expanduser(name))  # pathlib's own refuses a file that is called ~draft.wav
+
+
+def _anchor() -> None:
+    """Make the folders that settings name absolute, here and for all processes that are started from here.
+
+    They are meant from where the command was started. A kernel is in the folder of its notebook instead; its server
+    is where it was started.
+    """
+    start = ""
+    if "ipykernel" in sys.modules:
+        with suppress(KeyError, OSError):  # no other system than Linux tells
+            start = os.readlink(f"/proc/{os.environ['JPY_PARENT_PID']}/cwd")
+    for setting in SETTINGS:
+        if os.environ.get(setting):
+            os.environ[setting] = os.path.abspath(os.path.join(start, path(os.environ[setting])))
+
+
+_anchor()
 
 
 def checkout() -> Path | None:
@@ -35,10 +79,11 @@ def checkout() -> Path | None:
 def home() -> Path:
     """Folder for what can be made again: corpora, local runs, weights.
 
-    ``WEAKLIB_HOME`` if set, else ``.weaklib`` in the checkout, else the user's cache folder.
+    ``WEAKLIB_HOME`` if set (from where the command was started), else ``.weaklib`` in the checkout, else the user's
+    cache folder.
     """
     if os.environ.get("WEAKLIB_HOME"):
-        return Path(os.environ["WEAKLIB_HOME"]).expanduser()
+        return path(os.environ["WEAKLIB_HOME"]).absolute()
     if checkout():
         return checkout() / ".weaklib"
     import platformdirs
@@ -52,7 +97,7 @@ def results() -> Path:
 
 def data() -> Path | None:
     """Folder of the data sets that you have downloaded, ``WEAKLIB_DATA``, or None if that is not set."""
-    return Path(os.environ["WEAKLIB_DATA"]).expanduser() if os.environ.get("WEAKLIB_DATA") else None
+    return path(os.environ["WEAKLIB_DATA"]).absolute() if os.environ.get("WEAKLIB_DATA") else None
 
 
 def sha256(path) -> str:
@@ -61,32 +106,67 @@ def sha256(path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
+KEPT = "for what weaklib keeps, set WEAKLIB_HOME"
+
+#: What to do when something cannot be written, by the number of the error.
+ADVICE = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), f"choose a folder that can be written ({KEPT})"),
+    **dict.fromkeys((errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ), "choose another, shorter name"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), f"a file is where a folder should be: choose another one ({KEPT})"),
+    errno.EISDIR: "a folder has that name: choose another one",
+}
+
+_temporary: set[str] = set()
+
+
+@atexit.register
+def _forget() -> None:
+    """Remove what threads that end with the process were writing."""
+    for tmp in list(_temporary):
+        with suppress(OSError):
+            os.unlink(tmp)
+
+
 @contextmanager
-def replacing(path):
-    """Yield a temporary path beside `path`, and move it there only if the block succeeds.
+def to_write(path):
+    """Say in a sentence why `path` cannot be written, when the block raises an OSError."""
+    try:
+        yield
+    except OSError as e:
+        what = ADVICE.get(e.errno, f"free some space or choose a folder that can be written ({KEPT})")
+        raise WeaklibError(f"Cannot write {path} ({e.strerror or e}); {what}.") from e
+
+
+@contextmanager
+def replacing(name):
+    """Yield a temporary path beside the path `name`, and move it there only if the block succeeds.
 
     Raises
     ------
     WeaklibError
-        If the disk is full or the folder may not be written; `path` is then as it was.
+        If the disk is full or the folder may not be written; what was there is then as it was.
     """
-    path = Path(path)
-    tmp = None
+    to, tmp = path(name), None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(fd)
-        yield Path(tmp)
-        with open(tmp, "rb") as f:
-            os.fsync(f.fileno())  # a crash of the machine must not leave a name without its bytes
-        os.chmod(tmp, 0o644)
-        os.replace(tmp, path)
-    except OSError as e:
-        raise WeaklibError(f"Cannot write {path} ({e.strerror or e}); free some space or choose a folder that can "
-                           "be written (WEAKLIB_HOME for what weaklib keeps).") from e
+        with to_write(to):
+            if os.path.isdir(to):  # now, not when the work is done
+                raise IsADirectoryError(errno.EISDIR, "Is a directory")
+            with suppress(FileNotFoundError, NotADirectoryError):
+                os.lstat(to)  # a name that is too long, or may not be looked at
+            to.parent.mkdir(parents=True, exist_ok=True)
+            fd, tmp = tempfile.mkstemp(dir=to.parent, prefix=".weaklib-")
+            _temporary.add(tmp)
+            os.close(fd)
+            yield Path(tmp)
+            with open(tmp, "rb") as f:
+                os.fsync(f.fileno())  # a crash of the machine must not leave a name without its bytes
+            os.chmod(tmp, 0o644)
+            os.replace(tmp, to)
     finally:
-        if tmp and os.path.exists(tmp):
-            os.unlink(tmp)
+        if tmp:
+            with suppress(OSError):
+                os.unlink(tmp)
+            _temporary.discard(tmp)
 
 
 def write_bytes(path, data: bytes) -> None:
@@ -110,17 +190,19 @@ def read_json(path):
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
+    except PermissionError as e:
+        raise WeaklibError(f"{path} may not be read; change its permissions, or choose another folder.") from e
     except (OSError, ValueError) as e:
         raise WeaklibError(f"{path} is missing or damaged; delete it and run again.") from e
 
 
-def need_space(folder, n_bytes: int, setting: str = "WEAKLIB_HOME for what weaklib keeps") -> None:
+def need_space(folder, n_bytes: int, setting: str = KEPT) -> None:
     """Raise a WeaklibError unless `folder`'s disk has room for `n_bytes`, before any work is lost.
 
     `setting` names, in that error, what leads to another disk.
     """
-    folder = Path(folder)
-    while not folder.exists():
+    folder = path(folder)
+    while not os.path.exists(folder):  # pathlib's own raises where it may not look
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
@@ -128,8 +210,15 @@ def need_space(folder, n_bytes: int, setting: str = "WEAKLIB_HOME for what weakl
                            f"space or choose another disk ({setting}).")
 
 
+@contextmanager
 def lock(path):
-    """Return a lock that one process holds at a time (a context manager); `path` is its file."""
+    """Hold a lock that one process holds at a time; `path` is its file."""
     from filelock import FileLock
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(str(path))
+    held = FileLock(str(path))
+    with to_write(path):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        held.acquire()
+    try:
+        yield held
+    finally:
+        held.release()

@@ -18,31 +18,21 @@ from __future__ import annotations
 
 import ast
 import os
-import shutil
 import sys
 import tempfile
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from weaklib import files
+from weaklib import files, runs
 from weaklib.files import WeaklibError
+from weaklib.progress import clock, telling
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LARGE = 1_000_000  # bytes; a larger notebook is slow to open and to keep
 
-#: The same wherever the notebooks run, so that the same seed gives the same numbers.
-ENVIRONMENT = {
-    "PYTHONHASHSEED": "0",
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS may add up in another order each time
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    # glibc gives large buffers back to the system at every step of the training and asks for them again, 10 000 page
-    # faults a step on a CPU; with these it keeps them.
-    "MALLOC_TOP_PAD_": str(2**28),
-    "MALLOC_TRIM_THRESHOLD_": str(2**30),
-}
+ENVIRONMENT = {**runs.ENVIRONMENT, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
 
 @dataclass(frozen=True)
@@ -225,37 +215,3 @@ def _read(path):
         return nbformat.read(path, as_version=4)
     except (OSError, ValueError, nbformat.ValidationError) as e:
         raise WeaklibError(f"{path} is missing or no notebook.") from e
-
-
-# Progress
-
-@contextmanager
-def telling(line, out, every: float = 30.0):
-    """Write ``line()`` while the block runs: over and over in a terminal's last line, else every `every` seconds."""
-    terminal, stop = out.isatty(), threading.Event()
-
-    def tell():
-        while not stop.wait(0.5 if terminal else every):
-            if terminal:
-                width = shutil.get_terminal_size().columns - 1
-                print(f"\r{line()[:width]:<{width}}", end="", file=out, flush=True)
-            else:
-                print(line().rstrip(), file=out, flush=True)
-
-    thread = threading.Thread(target=tell, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        if terminal:
-            print("\r\033[K", end="", file=out, flush=True)
-
-
-def clock(seconds: float) -> str:
-    """``1:02:03``, or ``2:03`` below an hour."""
-    minutes, s = divmod(int(seconds), 60)
-    h, m = divmod(minutes, 60)
-    return f"{h}:{m:02}:{s:02}" if h else f"{m}:{s:02}"
-

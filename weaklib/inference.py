@@ -1,8 +1,9 @@
 """Trained models on your own audio, of any length, sample rate and number of channels.
 
-What a paper's model takes and gives is said by `weaklib.specs`. The rest is here: audio comes in piece by piece, is resampled, cut into overlapping blocks (see
-`weaklib.overlap`), a few of which go through the model at a time, and what comes out is cross-faded and resampled back.
-Nothing but the result is as long as the audio, and the functions for files do not even hold that.
+What a paper's model takes and gives is said by `weaklib.specs`. The rest is here: audio comes in piece by piece, is
+resampled, cut into overlapping blocks (see `weaklib.overlap`), a few of which go through the model at a time, and what
+comes out is cross-faded and resampled back. Nothing but the result is as long as the audio, and the functions for files
+do not even hold that.
 
 Contents
 --------
@@ -12,14 +13,14 @@ separate_file, transcribe_file
     The same from file to file.
 methods, trained
     What there is.
-notes
-    A roll as notes.
 """
 from __future__ import annotations
 
 import io
+import os
+import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +29,13 @@ from weaklib import audio as sound
 from weaklib import experiment, files, overlap, runs, weights
 from weaklib.files import WeaklibError
 from weaklib.progress import track
+from weaklib.rolls import notes
 from weaklib.specs import Separating, Transcribing
 
 AT_ONCE = 4       # blocks through the model: with more, arrays grow past what the C library keeps for reuse
 PIECE = 1 << 16   # samples of an array that are taken at a time
 PATIENCE = 2.0    # s of work after which progress is shown
-MIN_FRAMES = 2    # of a note: one frame is what a flickering probability makes, and shorter than almost any note
+MIDI = (".mid", ".midi")
 VELOCITY = 80     # of every note: the models say what sounds, not how loud
 FLOOR = 1e-4      # peak, -80 dBFS, below which no note sounds: networks that normalise hear notes in noise of any level
 
@@ -75,8 +77,10 @@ def separate(audio, sr: int, method: str = DEFAULT, *, query: str | None = None,
              device: str = "auto") -> dict[str, np.ndarray]:
     """Separate audio of any length.
 
-    Channels share what was estimated from their mean, so that a source stays where it is in the stereo image. Above
-    half the method's own sample rate nothing is separated, and the stems have nothing.
+    Channels share what was estimated from their mean, so that a source stays where it is in the stereo image; where
+    they cancel each other in it, those that are upside down are turned over for that. Above half the method's own
+    sample rate nothing is separated, and the stems have nothing. A constant offset (DC) of a channel is taken off
+    first, and the stems lack it: nobody hears it, and a model does.
 
     Parameters
     ----------
@@ -106,14 +110,15 @@ def separate(audio, sr: int, method: str = DEFAULT, *, query: str | None = None,
         raise WeaklibError(f"{method} takes no query; leave it out.")
     spec = _named(method, "separate", record)
     x, sr = _checked(audio, sr, method, spec)
-    stems = {name: np.empty(np.shape(audio), dtype=np.float32) for name in spec.outputs}
+    stems = {name: np.empty(x.shape, dtype=np.float32) for name in spec.outputs}
     done = 0
-    for piece in _separated(spec, _loaded(method, spec, record, device), _pieces(x), sr, *x.shape):
+    run = _loaded(method, spec, record, device)
+    for piece in _separated(spec, run, _pieces(x), sr, *x.shape, sound.balance(_pieces(x))):
         n = piece.shape[-1]
         for stem, part in zip(stems.values(), piece):
-            stem.reshape(x.shape)[:, done:done + n] = part
+            stem[:, done:done + n] = part
         done += n
-    return stems
+    return {name: stem if np.ndim(audio) == 2 else stem[0] for name, stem in stems.items()}
 
 
 def transcribe(audio, sr: int, method: str | None = None, *, threshold: float = 0.0, record=None,
@@ -123,7 +128,8 @@ def transcribe(audio, sr: int, method: str | None = None, *, threshold: float = 
     Parameters
     ----------
     audio : array, shape=(time,) or (channel, time)
-        The mean of the channels is heard.
+        The mean of the channels is heard, without an offset; where they cancel each other in it, those that are upside
+        down are turned over.
     sr : int, Hz
     method : str, optional
         See `methods`; by default the first whose model comes with the package, or the record's.
@@ -146,7 +152,8 @@ def transcribe(audio, sr: int, method: str | None = None, *, threshold: float = 
     """
     method, spec = _transcriptor(method, record)
     x, sr = _checked(audio, sr, method, spec)
-    return _transcribed(spec, _loaded(method, spec, record, device), _pieces(x), sr, x.shape[-1], threshold)
+    run = _loaded(method, spec, record, device)
+    return _transcribed(spec, run, _pieces(x), sr, x.shape[-1], sound.balance(_pieces(x)), threshold)
 
 
 def separate_file(path, folder, method: str = DEFAULT, *, record=None, device: str = "auto",
@@ -158,7 +165,7 @@ def separate_file(path, folder, method: str = DEFAULT, *, record=None, device: s
     Parameters
     ----------
     path : path-like
-        A wav, flac, ogg or mp3 file.
+        See `weaklib.audio.read`.
     folder : path-like
         Made if need be.
     method, record, device
@@ -176,15 +183,15 @@ def separate_file(path, folder, method: str = DEFAULT, *, record=None, device: s
         As `separate` and `weaklib.audio.read` do, or if a stem exists or cannot be written.
     """
     spec = _named(method, "separate", record)
-    folder = Path(folder).expanduser()
-    to = [folder / f"{Path(path).stem}-{name}.wav" for name in spec.outputs]
+    path, folder = sound.found(path), files.path(folder)
+    to = [folder / f"{path.stem}-{name}.wav" for name in spec.outputs]
     for target in to:
         _may_write(target, overwrite)
-    n_channels, n_samples, sr = sound.probe(path)
+    (n_channels, n_samples, sr), balance = sound.survey(path)
     _long_enough(n_samples, sr, method, spec)
     files.need_space(folder, 4 * len(to) * n_channels * n_samples)
     run = _loaded(method, spec, record, device)
-    stems = _separated(spec, run, sound.blocks(path, PIECE), sr, n_channels, n_samples)
+    stems = _separated(spec, run, sound.blocks(path, PIECE), sr, n_channels, n_samples, balance)
     with ExitStack() as stack:
         add = [stack.enter_context(sound.writing(target, sr, n_channels, n_samples)) for target in to]
         for piece in stems:
@@ -196,16 +203,18 @@ def separate_file(path, folder, method: str = DEFAULT, *, record=None, device: s
 def transcribe_file(path, to, method: str | None = None, *, threshold: float = 0.0, record=None,
                     device: str = "auto", overwrite: bool = False) -> Path:
     """Transcribe a file into the MIDI file `to`; for the rest see `transcribe` and `separate_file`."""
-    to = Path(to).expanduser()
-    if to.suffix.lower() not in (".mid", ".midi"):
+    path, to = sound.found(path), files.path(to)
+    if to.suffix.lower() not in MIDI:
         raise WeaklibError(f"Cannot write {to.name}; choose a name that ends in .mid.")
     _may_write(to, overwrite)
     method, spec = _transcriptor(method, record)
-    _, n_samples, sr = sound.probe(path)
+    (_, n_samples, sr), balance = sound.survey(path)
     _long_enough(n_samples, sr, method, spec)
     run = _loaded(method, spec, record, device)
-    midi = _transcribed(spec, run, sound.blocks(path, PIECE), sr, n_samples, threshold)
-    return write_midi(to, midi)
+    with files.replacing(to) as tmp:  # so that what hinders it is met before the work
+        midi = _transcribed(spec, run, sound.blocks(path, PIECE), sr, n_samples, balance, threshold)
+        midi.write(str(tmp))
+    return to
 
 
 def write_midi(to, midi) -> Path:
@@ -213,35 +222,14 @@ def write_midi(to, midi) -> Path:
     buffer = io.BytesIO()
     midi.write(buffer)
     files.write_bytes(to, buffer.getvalue())
-    return to
-
-
-def notes(roll, frame_rate: float, lowest: int = 21) -> np.ndarray:
-    """Turn a roll into notes, the inverse of `weaklib.corpora.band.piano_roll` up to rounding.
-
-    Parameters
-    ----------
-    roll : array of bool, shape=(pitch, frame)
-    frame_rate : float, Hz
-    lowest : int
-        MIDI pitch of the first row.
-
-    Returns
-    -------
-    array, shape=(n, 3)
-        Onset (s), offset (s) and MIDI pitch of every run of at least `MIN_FRAMES` frames, by onset. Two notes without
-        a frame between them are one.
-    """
-    from weaklib.corpora.band import stretches
-    row, start, stop = stretches(roll)
-    found = np.column_stack([start / frame_rate, stop / frame_rate, row + lowest])[stop - start >= MIN_FRAMES]
-    return found[np.argsort(found[:, 0], kind="stable")]
+    return files.path(to)
 
 
 # What goes on between audio in pieces and the result
 
-def _separated(spec: Separating, run, pieces, sr, n_channels, n_samples) -> Iterator[np.ndarray]:
+def _separated(spec: Separating, run, pieces, sr, n_channels, n_samples, balance) -> Iterator[np.ndarray]:
     """Yield the stems, consecutive pieces (source, channel, time) at `sr`, `n_samples` in all."""
+    pieces, turn = _balanced(pieces, *balance)
     length = -(-n_samples * spec.sr // sr)
     block = min(spec.block, length)
     at = overlap.starts(length, block)
@@ -250,18 +238,18 @@ def _separated(spec: Separating, run, pieces, sr, n_channels, n_samples) -> Iter
     stems = overlap.stitch(track(estimates, "separating", len(at), delay=PATIENCE), at, align=not spec.ordered)
     flat = (stem.reshape(len(spec.outputs) * n_channels, stem.shape[-1]) for stem in stems)
     for piece in sound.resample_blocks(flat, spec.sr, sr, n_samples):
-        yield piece.reshape(len(spec.outputs), n_channels, piece.shape[-1])
+        yield turn * piece.reshape(len(spec.outputs), n_channels, piece.shape[-1])
 
 
-def _transcribed(spec: Transcribing, run, pieces, sr, n_samples, threshold):
+def _transcribed(spec: Transcribing, run, pieces, sr, n_samples, balance, threshold):
     """Return the notes of a whole signal as MIDI."""
     if not -1 < threshold < 1:
         raise WeaklibError(f"threshold={threshold} leaves nothing to decide; give one between -1 and 1.")
-    from weaklib.corpora.fluid import pretty_midi  # which imports it quietly
+    from weaklib.midi import pretty_midi
     n_hops = -(-n_samples * spec.sr // (sr * spec.hop))
     block = min(spec.block // spec.hop, n_hops)
     at = overlap.starts(n_hops, block)
-    mono = (piece.mean(0, keepdims=True) for piece in pieces)
+    mono = (piece.mean(0, keepdims=True) for piece in _balanced(pieces, *balance)[0])
     mono = sound.resample_blocks(mono, sr, spec.sr, n_hops * spec.hop)
     blocks = overlap.cut(mono, [spec.hop * start for start in at], spec.hop * block)
     values = _modelled(lambda x: _audible(run(x[:, 0]), x[:, 0], spec.hop), blocks, AT_ONCE)
@@ -276,6 +264,16 @@ def _transcribed(spec: Transcribing, run, pieces, sr, n_samples, threshold):
                             for onset, offset, pitch in played.tolist()]
         midi.instruments.append(instrument)
     return midi
+
+
+def _balanced(pieces, offset, polarity) -> tuple[Iterator[np.ndarray], np.ndarray]:
+    """Take offsets off and turn channels over (see `weaklib.audio.balance`); return that, and what turns them back."""
+    turn = polarity[:, None]
+    if (polarity < 0).any():
+        channels = ", ".join(str(k + 1) for k in np.flatnonzero(polarity < 0))
+        warnings.warn(f"The channels cancel each other in their mean; it is taken with channel {channels} turned over.",
+                      stacklevel=3)
+    return (turn * (piece - offset[:, None]) for piece in pieces), turn
 
 
 def _audible(values, x, hop):
@@ -301,14 +299,28 @@ def _modelled(run, blocks: Iterable[np.ndarray], at_once: int) -> Iterator[np.nd
 def _loaded(method: str, spec, record, device: str):
     """Load a model onto a device, as a function of arrays."""
     import torch
+
     from weaklib.training import resolve
-    network = experiment.load(method).network(record).to(device := resolve(device))
+    with _float32():
+        network = experiment.load(method).network(record).to(device := resolve(device))
 
     def run(x):
-        with torch.inference_mode():
+        with torch.inference_mode(), _float32():
             return spec.apply(network, torch.from_numpy(x).to(device)).float().cpu().numpy()
 
     return run
+
+
+@contextmanager
+def _float32():
+    """Have new tensors in single precision, as the models are, whatever a notebook has set."""
+    import torch
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _pieces(x) -> Iterator[np.ndarray]:
@@ -320,7 +332,7 @@ def _pieces(x) -> Iterator[np.ndarray]:
 
 def _checked(x, sr, method, spec) -> tuple[np.ndarray, int]:
     """Return `audio` as (channel, time) and `sr` as an int, or raise a WeaklibError."""
-    x = np.asarray(x)
+    x = sound.to_numpy(x, None)
     if x.ndim not in (1, 2) or x.dtype.kind not in "fiu":
         raise WeaklibError(f"Audio has shape (time,) or (channel, time) and real numbers, not {x.shape} and {x.dtype}.")
     x = np.atleast_2d(x)
@@ -344,7 +356,7 @@ def _long_enough(n_samples, sr, method, spec) -> None:
 
 
 def _may_write(path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
+    if os.path.exists(path) and not overwrite:  # pathlib's own raises where it may not look
         raise WeaklibError(f"{path} is there already; choose another place, or overwrite it (--force).")
 
 

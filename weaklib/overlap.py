@@ -59,7 +59,7 @@ def stitch(estimates: Iterable[np.ndarray], starts: list[int], *, align: bool = 
     array, shape=(source, ..., time)
         Consecutive pieces of various lengths, which may be views of an estimate.
     """
-    done = 0
+    done = before = 0
     last = None
     for est, start in zip(estimates, starts):  # in this order, which asks for estimates to their end
         block = est.shape[-1]

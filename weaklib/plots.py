@@ -37,6 +37,7 @@ import numpy as np
 
 from weaklib import audio, spectra
 from weaklib.files import WeaklibError
+from weaklib.rolls import LOWEST, PITCHES, piano_roll, stretches
 from weaklib.spectra import RANGE
 
 COLOURS = ("#577590", "#2a6f97", "#e07a5f", "#6a994e", "#8367c7", "#bc6c25", "#c9447c", "#1b998b", "#8d99ae", "#e9a820",
@@ -149,7 +150,7 @@ def difference(est, ref, sr: int, *, scale: str = "linear", n_fft: int | None = 
     """
     from matplotlib import colormaps
     options = {"scale": scale, "n_fft": n_fft, "fmax": fmax}
-    est, ref = audio.to_numpy(est), audio.to_numpy(ref)
+    est, ref = (audio.to_numpy(x, sound=True) for x in (est, ref))
     change = spectra.difference(est, ref, sr, **options)
     levels = spectra.levels({"reference": ref, "residual": est - ref}, sr, **options)
     left = audio.rms((est - ref).ravel()), audio.rms(ref.ravel())
@@ -230,7 +231,7 @@ def rolls(tracks: dict, *, frame_rate: float = 32.0, lowest: int = 21):
     """
     figure, (ax,) = _figure(height=2.6)
     for (title, roll), colour in zip(tracks.items(), COLOURS):
-        pitch, frame = np.nonzero(np.asarray(roll) > 0)
+        pitch, frame = np.nonzero(audio.to_numpy(roll, None) > 0)
         ax.scatter(frame / frame_rate, pitch + lowest, s=4, marker="s", color=colour, label=title)
     ax.set(xlabel="seconds", ylabel="MIDI pitch")
     ax.grid(alpha=0.3)
@@ -245,7 +246,7 @@ def compare_rolls(est, ref, *, frame_rate: float = 32.0, lowest: int = 21):
     ----------
     est, ref : array or Tensor, shape=(pitch, frame) or (n, 3)
         Rolls, anything above 0 sounds; or notes, onset (s), offset (s) and MIDI pitch, from 21 to 108, which become a
-        roll as in `weaklib.corpora.band.piano_roll`, cut to the other if that is one. Notes may have a fourth column.
+        roll as in `weaklib.rolls.piano_roll`, cut to the other if that is one. Notes may have a fourth column.
     frame_rate : float, Hz
     lowest : int
         MIDI pitch of a roll's first row.
@@ -264,7 +265,6 @@ def compare_rolls(est, ref, *, frame_rate: float = 32.0, lowest: int = 21):
     from matplotlib.patches import Patch
 
     from weaklib import metrics
-    from weaklib.corpora.band import stretches
     est, ref = _rolls(est, ref, frame_rate, lowest)
     f1 = float(metrics.frame_f1(est, ref))
     kinds = {"hit": est & ref, "missed": ref & ~est, "extra": est & ~ref}
@@ -296,15 +296,14 @@ def compare_rolls(est, ref, *, frame_rate: float = 32.0, lowest: int = 21):
 
 def _rolls(est, ref, frame_rate, lowest) -> list[np.ndarray]:
     """Make booleans (pitch, frame) of rolls and notes."""
-    from weaklib.corpora import band
     given = [audio.to_numpy(x, None) for x in (est, ref)]
     given = [_notes(x) if _are_notes(x) else x > 0 for x in given]
     notes = [x for x in given if x.dtype != bool]
-    if notes and lowest != band.LOWEST:
-        raise WeaklibError(f"Notes become rolls from pitch {band.LOWEST} up; leave out lowest={lowest}, or give rolls.")
+    if notes and lowest != LOWEST:
+        raise WeaklibError(f"Notes become rolls from pitch {LOWEST} up; leave out lowest={lowest}, or give rolls.")
     lengths = [x.shape[-1] for x in given if x.dtype == bool]
     n_frames = lengths[0] if lengths else int(max(x[:, 1].max(initial=0) for x in notes) * frame_rate) + 2
-    rolls = [x if x.dtype == bool else band.piano_roll(x, n_frames, frame_rate) > 0 for x in given]
+    rolls = [x if x.dtype == bool else piano_roll(x, n_frames, frame_rate) > 0 for x in given]
     if rolls[0].ndim != 2 or rolls[0].shape != rolls[1].shape:
         raise WeaklibError(f"The rolls have the shapes {rolls[0].shape} and {rolls[1].shape}; give two of the shape "
                            "(pitch, frame), the same.")
@@ -317,7 +316,6 @@ def _are_notes(x) -> bool:
 
 def _notes(x) -> np.ndarray:
     """Check notes and make them float64 (n, 3)."""
-    from weaklib.corpora.band import LOWEST, PITCHES
     x = x[:, :3].astype(np.float64) if x.size else np.zeros((0, 3))
     if not (np.isfinite(x) & (x >= (0, 0, LOWEST)) & (x[:, 2:] < LOWEST + PITCHES)).all():
         raise WeaklibError("These notes are not on the keys of a piano; give rows of onset (s), offset (s) and MIDI "
@@ -346,7 +344,7 @@ def listen(tracks: dict, sr: int, *, peak: float = 0.9):
     import soundfile
     from IPython.display import HTML
     rate = next((r for r in (8000, 16000, 22050, 32000, 44100) if r >= sr), 48000)
-    signals = {title: np.asarray(x, np.float32) for title, x in tracks.items()}
+    signals = {title: audio.to_numpy(x, sound=True) for title, x in tracks.items()}
     loudest = max(np.abs(x).max(initial=0) for x in signals.values())
     if not np.isfinite(loudest):
         raise WeaklibError("A track holds NaN or infinity and cannot be played; find out where it comes from.")
@@ -485,5 +483,5 @@ def against(paper: str, table, records: dict):
     if has_paper:
         marks.insert(0, Line2D([], [], ls="", marker="D", mfc="none", mec="black", label="paper"))
     figure.legend(handles=marks, loc="outside upper right", ncols=2, fontsize=8, frameon=False)
-    return _close(figure, f"{table.title}, {metric.heading}: a line per row with the paper's number as a diamond and ours "
-                          f"as a dot. Rows: {', '.join(row.title for row in rows)}.")
+    return _close(figure, f"{table.title}, {metric.heading}: a line per row with the paper's number as a diamond and "
+                          f"ours as a dot. Rows: {', '.join(row.title for row in rows)}.")

@@ -64,8 +64,8 @@ def _files(root: Path, where: str, names, seeds: int | None = None) -> dict[Path
     if any(entries.values()):
         every = [{name: e[name] for name in claims.LEDGER} for found in entries.values() for e in found]
         out[root / "claims.csv"] = tables.as_csv(claims.LEDGER, every)
-        out[root / "claims.md"] = "# Claims\n\n" + "\n".join(
-            f"## {experiment.load(key).grid.title}\n\n{claims.markdown(found)}" for key, found in entries.items() if found)
+        parts = [f"## {experiment.load(key).grid.title}\n\n{claims.markdown(e)}" for key, e in entries.items() if e]
+        out[root / "claims.md"] = "\n".join(["# Claims\n", *parts])
     return out
 
 
@@ -98,15 +98,16 @@ def check() -> list[str]:
     Every record must be whole, every file must be what its records render to, and no table may be without records.
     """
     problems, root = [], files.results()
+    asked = {runs.committed(preset, key) / f"{cfg.id}.json" for key in experiment.PAPERS for preset in presets.PUBLISHED
+             for cfg in experiment.load(key).configs(preset)}
     for path in sorted(root.glob("*/*/runs/*.json")):
-        preset, paper = path.parts[-4], path.parts[-3]
         try:
             record = runs.read(path)
         except WeaklibError as e:
             problems.append(str(e))
             continue
-        if preset not in presets.PUBLISHED or record.key["paper"] != paper or path.stem != record.id:
-            problems.append(f"{path.relative_to(root)}: this record does not belong there.")
+        if path not in asked or path.stem != record.id:
+            problems.append(f"{path.relative_to(root)}: this record does not belong there; no row asks for it.")
         if not record.provenance.get("commit") or record.provenance.get("dirty"):
             problems.append(f"{path.relative_to(root)}: the record names no clean commit.")
     if problems:
@@ -134,7 +135,7 @@ def publish(preset: str) -> int:
         for sheet in paper.sheets(preset):
             for row, found in sheet.records("local").items():
                 published.update(runs.publish(record, preset) for record in found)
-                if found and row.key == paper.grid.shipped:
+                if found and row.key == paper.grid.shipped and found[0].weights_path:
                     ship(found[0], key)
     return len(published)
 

@@ -3,7 +3,8 @@
 A run is a frozen config. Its key is the full config (never a difference from defaults), the identity of the corpora
 and the method's revision, an integer that is raised by hand when behaviour changes. Its record holds the key, the
 score of every test item, the training history and the provenance; it is a JSON file with its own checksum. Weights
-lie beside the local record, outside git.
+lie beside the local record, outside git. A run has one thread, so that its numbers do not depend on the number of
+cores, and so that runs side by side do not wait for each other's threads.
 
 Contents
 --------
@@ -13,6 +14,10 @@ Record
     What came out of a run.
 get, find, kept
     The record of a config: trained now if need be, or only looked up; all that this machine has of a paper.
+interrupted, forget
+    How far a run without a record came; delete what there is of a run.
+parcel, receive
+    A record with its weights, on its way from one machine's store to another's.
 weights_of, trained
     The weights of a config; those of a record, or those that come with the package.
 publish
@@ -27,7 +32,7 @@ import platform
 import shutil
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -39,6 +44,17 @@ from weaklib.files import WeaklibError
 
 SCHEMA = 1
 RECORD, WEIGHTS = "record.json", "model.safetensors"
+
+#: Of every process that trains, the same everywhere, so that the same seed gives the same numbers.
+ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it cuBLAS may add up in another order each time
+    "OMP_WAIT_POLICY": "PASSIVE",          # see weaklib/__init__.py
+    # glibc gives large buffers back to the system at every step of the training and asks for them again, 10 000 page
+    # faults a step on a CPU; with these it keeps them.
+    "MALLOC_TOP_PAD_": str(2**28),
+    "MALLOC_TRIM_THRESHOLD_": str(2**30),
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +83,12 @@ class Config:
     @property
     def id(self) -> str:
         """``<label>-s<seed>-<hash>``; the hash alone decides."""
-        return f"{self.label}-s{self.seed}-{_digest(self.key())[:10]}"
+        return f"{self.label}-s{self.seed}-{self.digest}"
+
+    @property
+    def digest(self) -> str:
+        """The hash of `id`: of two configs with the same one, whatever their labels, one is run."""
+        return _digest(self.key())[:10]
 
 
 @dataclass(frozen=True)
@@ -172,11 +193,10 @@ def find(config: Config, preset: str, records: str) -> Record | None:
     """
     if records not in ("local", "committed"):
         raise WeaklibError(f"Unknown records {records!r}; choose local or committed.")
-    tail = config.id.rsplit("-", 1)[1]
     if records == "committed":
-        found = sorted(committed(preset, config.paper).glob(f"*-{tail}.json"))
+        found = sorted(committed(preset, config.paper).glob(f"*-{config.digest}.json"))
     else:
-        found = sorted(local().glob(f"{config.paper}-*-{tail}/{RECORD}"))
+        found = sorted(local().glob(f"{config.paper}-*-{config.digest}/{RECORD}"))
     return read(found[0]) if found else None
 
 
@@ -201,36 +221,100 @@ def get(config: Config, train, *, fresh: bool = False) -> Record:
     fresh : bool
         Forget the record and the checkpoint, and train again.
     """
-    found = None if fresh else find(config, "", "local")
+    if fresh:
+        forget(config)
+    found = find(config, "", "local")
     if found:
         return found
-    folder = local() / f"{config.paper}-{config.id}"
-    with files.lock(folder.with_suffix(".lock")):
-        if fresh:
-            shutil.rmtree(folder, ignore_errors=True)
-        elif (folder / RECORD).exists():  # another process trained it while this one waited
-            return read(folder / RECORD)
-        print(f"{config.id}: {explain(config)}")
+    with _lock(config):
+        found = find(config, "", "local")  # another process may have trained it while this one waited
+        if found:
+            return found
+        if changed := explain(config):
+            print(f"{config.id}: {changed}")
+        folder = local() / f"{config.paper}-{config.id}"
         folder.mkdir(parents=True, exist_ok=True)
-        began = time.time()
-        scores, history, model = train(config, folder)
+        started, began = time.time(), time.monotonic() - (interrupted(config) or {}).get("seconds", 0.0)
+        with _one_thread():
+            scores, history, model = train(config, folder)
+            made = provenance(started, time.monotonic() - began)
         about = None
         if model is not None:
             tensors = model.state_dict()
             sha = weights.save(folder / WEIGHTS, tensors, {"id": config.id, "key": config.key()})
             about = {"sha256": sha, "parameters": sum(t.numel() for t in tensors.values())}
-        record = Record(config.id, config.key(), scores, history, provenance(began), about, folder)
+        record = Record(config.id, config.key(), scores, history, made, about, folder)
         files.write_json(folder / RECORD, record.content())
         for spent in folder.glob("checkpoint*"):
             spent.unlink()
     return record
 
 
+def _lock(config: Config):
+    return files.lock(local() / f"{config.paper}-{config.digest}.lock")
+
+
+@contextmanager
+def _one_thread():
+    import torch
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def interrupted(config: Config) -> dict | None:
+    """What the checkpoint of a run that has no record yet says of itself, its ``step`` and ``seconds`` for instance."""
+    found = [path for folder in local().glob(f"{config.paper}-*-{config.digest}")
+             for path in folder.rglob("checkpoint*.safetensors")]
+    newest = max(found, key=os.path.getmtime, default=None)
+    return weights.about(newest) if newest else None
+
+
+def forget(config: Config) -> None:
+    """Delete the local record of a run, its weights and its checkpoint."""
+    with _lock(config):
+        for folder in local().glob(f"{config.paper}-*-{config.digest}"):
+            shutil.rmtree(folder)
+
+
+def parcel(record: Record) -> dict:
+    """Return a local record and the bytes of its weights, for another machine's `receive`."""
+    path = record.weights_path
+    return {"record": record.content(), "weights": path.read_bytes() if path else None}
+
+
+def receive(sent: dict, config: Config) -> Record:
+    """Put what `parcel` made into the local store, unless it is there, and return the record.
+
+    Raises
+    ------
+    WeaklibError
+        If it is not the record of `config`: the other machine has another version of weaklib.
+    """
+    with _lock(config):
+        found = find(config, "", "local")
+        if found:
+            return found
+        folder = local() / f"{config.paper}-{config.id}"
+        body = {name: value for name, value in sent["record"].items() if name not in ("schema", "sha256")}
+        record = Record(**body, folder=folder)
+        if record.key != config.key():
+            raise WeaklibError(f"The record of {config.id} came from another version of weaklib; install the same one "
+                               "everywhere.")
+        if sent["weights"] is not None:
+            files.write_bytes(folder / WEIGHTS, sent["weights"])
+        files.write_json(folder / RECORD, record.content())
+    return record
+
+
 def explain(config: Config) -> str:
-    """Say why there is no local record: never run, or which fields differ from the nearest record of the name."""
+    """Say which fields differ from the nearest record of the name; nothing if there is none."""
     near = sorted(local().glob(f"{config.paper}-{config.label}-s{config.seed}-*/{RECORD}"), key=os.path.getmtime)
     if not near:
-        return "no record yet, training"
+        return ""
     old, new = _flat(read(near[-1]).key), _flat(config.key())
     changed = [f"{name} {old.get(name)} -> {new.get(name)}" for name in sorted(old.keys() | new.keys())
                if old.get(name) != new.get(name)]
@@ -279,13 +363,21 @@ def trained(record: Record | None, name: str) -> tuple[dict, dict]:
     """
     tensors, about = weights.load((record and record.weights_path) or weights.shipped(name))
     if record and about["key"] != record.key:  # of one record, the shipped weights are its own
-        raise WeaklibError(f"The weights of {record.id} are not on this machine; train it here, or leave the record out "
-                           "for what comes with the package.")
+        raise WeaklibError(f"The weights of {record.id} are not on this machine; train it here, or leave the record "
+                           "out for what comes with the package.")
     return {key: t.float() for key, t in tensors.items()}, about["key"]["config"]
 
 
-def provenance(began: float) -> dict:
-    """Describe how a run was made: time, commit, machine, versions. No names of people, machines or folders."""
+def provenance(started: float, seconds: float) -> dict:
+    """Describe how a run was made: time, commit, machine, versions. No names of people, machines or folders.
+
+    Parameters
+    ----------
+    started : float, s
+        By the clock on the wall, since 1970.
+    seconds : float, s
+        That the run took, over all its starts.
+    """
     import torch
     cuda = torch.cuda.is_available()
     lock = files.checkout() and files.checkout() / "requirements.lock"
@@ -293,7 +385,8 @@ def provenance(began: float) -> dict:
         "weaklib": __version__, "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--", "weaklib")),
         "lock_sha256": files.sha256(lock) if lock and lock.exists() else None,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)), "seconds": round(time.time() - began, 1),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(seconds, 1),
         "device": torch.cuda.get_device_name() if cuda else _cpu(), "threads": torch.get_num_threads(),
         "peak_memory_mb": _peak_memory(),
         "platform": f"{platform.system()} {platform.machine()}", "python": platform.python_version(),

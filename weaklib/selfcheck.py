@@ -30,7 +30,8 @@ def _torch():
     cuda = torch.cuda.is_available()
     device = torch.cuda.get_device_name() if cuda else f"no GPU (not needed), {os.cpu_count()} CPU cores"
     fine = metadata.version("torch").startswith(metadata.version("torchaudio").rsplit(".", 1)[0])
-    detail = f"{torch.__version__}, {device}" if fine else "torch and torchaudio are no pair; install the locked versions"
+    detail = f"{torch.__version__}, {device}" if fine else ("torch and torchaudio are no pair; install the locked "
+                                                            "versions")
     return "torch", fine, detail
 
 
@@ -59,7 +60,8 @@ def _word():
 
 def _note():
     from weaklib.corpora import fluid
-    return fluid.render(fluid.instrument([[0.0, 0.2, 60, 90]], program=0), 16000)
+    from weaklib.midi import instrument
+    return fluid.render(instrument([[0.0, 0.2, 60, 90]], program=0), 16000)
 
 
 def _players():

@@ -17,6 +17,7 @@ from weaklib.files import WeaklibError
 HARMONICS = 6  # with amplitudes 1, 1/2, 1/3, ...: a bass is heard from small loudspeakers as well
 VELOCITY = 80  # of notes that come without
 PEAK = 0.5
+FADE = 0.11  # s; pretty_midi fades notes out in 0.1 s
 
 
 def notes(played, sr: int, length: int) -> np.ndarray:
@@ -42,15 +43,29 @@ def notes(played, sr: int, length: int) -> np.ndarray:
     WeaklibError
         If the notes are no rows of onset, offset and pitch.
     """
-    midi = played if hasattr(played, "instruments") else _midi(played)
+    midi = _until(length / sr, played if hasattr(played, "instruments") else _midi(played))
     sound = midi.synthesize(sr, _wave, normalize=False)[:length]
     peak = np.abs(sound).max(initial=0)
     return np.pad(sound * (PEAK / peak if peak else 0), (0, length - len(sound))).astype(np.float32)
 
 
+def _until(end, midi):
+    """Copy of MIDI with what is heard before `end` (s): a note that goes on ends, and fades out, right after it."""
+    from weaklib.corpora.fluid import pretty_midi
+    end += FADE
+    short = pretty_midi.PrettyMIDI()
+    for inst in midi.instruments:
+        part = pretty_midi.Instrument(inst.program, inst.is_drum)
+        part.notes = [pretty_midi.Note(n.velocity, n.pitch, n.start, min(n.end, end))
+                      for n in inst.notes if n.start < end - FADE]
+        part.pitch_bends = [bend for bend in inst.pitch_bends if bend.time < end]
+        short.instruments.append(part)
+    return short
+
+
 def _midi(rows):
     """Make a PrettyMIDI of rows of onset, offset, pitch and perhaps velocity."""
-    from weaklib.corpora.fluid import instrument, pretty_midi
+    from weaklib.midi import instrument, pretty_midi
     rows = audio.to_numpy(rows, np.float64)
     rows = rows if rows.size else np.zeros((0, 3))
     if rows.ndim != 2 or rows.shape[1] not in (3, 4) or not np.isfinite(rows).all() or \

@@ -31,15 +31,17 @@ import numpy as np
 
 from weaklib import audio
 from weaklib.files import WeaklibError
+from weaklib.rolls import LOWEST
 
 SCALES = ("linear", "mel", "cqt")
 RANGE = 70.0  # dB shown below the loudest bin
 WINDOW = 0.064  # s, rounded to a power of two in samples
 QUIET = -100.0  # dB re a sine of amplitude 1, the least reference: silence stays dark
 MELS = 80  # rows, where the window is long enough for so many
-LOWEST = 21  # MIDI pitch of the lowest row of the constant-Q spectrogram, A0
 PER_SEMITONE = 2  # rows of it
+PER_OCTAVE = 12 * PER_SEMITONE
 SHARPNESS = 0.5  # of its filters: 1 would tell apart neighbouring rows, and smear what begins twice as long
+QUALITY = SHARPNESS / math.tanh(math.log(2) / PER_OCTAVE)  # frequency over bandwidth of its filters, as librosa has it
 
 
 def levels(tracks: dict, sr: int, scale: str = "linear", *, n_fft: int | None = None,
@@ -53,7 +55,7 @@ def levels(tracks: dict, sr: int, scale: str = "linear", *, n_fft: int | None = 
     sr : int, Hz
     scale : {"linear", "mel", "cqt"}
         Bins of an STFT; HTK mel bands of its energy; a constant-Q transform with `PER_SEMITONE` rows per semitone from
-        A0 up, whose filters last 0.6 s at A0 and half as long an octave higher.
+        A0 up, whose filters last 0.6 s at A0 and half as long an octave higher, as far up as they fit below ``sr / 2``.
     n_fft : int, samples, optional
         Of the STFT; see `window`. The constant-Q transform only takes its hop from it.
     fmax : float, Hz, optional
@@ -103,9 +105,9 @@ def difference(est, ref, sr: int, scale: str = "linear", *, n_fft: int | None = 
     WeaklibError
         As `levels` does, or if the lengths differ.
     """
-    if np.shape(est)[-1:] != np.shape(ref)[-1:]:
-        raise WeaklibError(f"est {tuple(np.shape(est))} and ref {tuple(np.shape(ref))} differ in length; cut or pad "
-                           "one.")
+    est, ref = (audio.to_numpy(x, sound=True) for x in (est, ref))
+    if est.shape[-1:] != ref.shape[-1:]:
+        raise WeaklibError(f"est {est.shape} and ref {ref.shape} differ in length; cut or pad one.")
     both = levels({"est": est, "ref": ref}, sr, scale, n_fft=n_fft, fmax=fmax)
     return RANGE * (both["est"] - both["ref"])
 
@@ -120,7 +122,9 @@ def frequencies(sr: int, scale: str = "linear", *, n_fft: int | None = None, fma
     elif scale == "mel":
         rows = 700 * (10 ** (np.linspace(0, _mel(sr / 2), _n_mels(sr, n_fft) + 2)[1:-1] / 2595) - 1)
     else:
-        n_rows = int(12 * PER_SEMITONE * np.log2(sr / 2 / hertz(LOWEST))) + 1
+        # A filter that reaches beyond half the rate would hear the mirror image of its own frequency too.
+        top = sr / 2 / (1 + 1 / QUALITY)
+        n_rows = max(1, int(PER_OCTAVE * np.log2(top / hertz(LOWEST))) + 1)
         rows = hertz(LOWEST + np.arange(n_rows) / PER_SEMITONE)
     fmax = sr / 2 if fmax is None else fmax
     if not rows[0] < fmax <= sr / 2:
@@ -154,7 +158,7 @@ def row_of(frequency, rows) -> np.ndarray:
 def _signal(title, x):
     """Check a track and make it a tensor, shape=(channel, time)."""
     import torch
-    x = torch.tensor(audio.to_numpy(x))
+    x = torch.tensor(audio.to_numpy(x, sound=True))
     if x.ndim not in (1, 2) or x.numel() == 0:
         raise WeaklibError(f"The track {title!r} has the shape {tuple(x.shape)}; give (time,) or (channel, time).")
     if not x.isfinite().all():
@@ -179,21 +183,23 @@ def _amplitudes(x, sr, scale, n_fft) -> np.ndarray:
 def _constant_q(x, sr, hop_length) -> np.ndarray:
     """Go up octave by octave: high filters are shorter than a hop, so that frames need the energy between them."""
     import torch
-    from nnAudio.features.cqt import CQT1992v2
-    x = torch.nn.functional.pad(x, (0, -x.shape[-1] % hop_length))  # the last frame, as in audio.stft
-    rows, octaves = frequencies(sr, "cqt"), []
-    per_octave = 12 * PER_SEMITONE
-    for first in range(0, len(rows), per_octave):
-        octave = rows[first:first + per_octave]
-        shortest = SHARPNESS / (2 ** (1 / per_octave) - 1) * sr / octave[-1]  # filter, samples
-        step = math.gcd(hop_length, 2 ** int(np.log2(max(shortest / 4, 1))))
-        transform = CQT1992v2(sr, step, octave[0], n_bins=len(octave), bins_per_octave=per_octave,
-                              filter_scale=SHARPNESS, pad_mode="constant", verbose=False)
-        with torch.inference_mode():
-            energy = transform(x, normalization_type="wrap").square().amax(0)
-            ratio = hop_length // step
-            octaves.append(torch.nn.functional.avg_pool1d(energy, ratio, padding=ratio // 2, count_include_pad=False))
-    return torch.cat(octaves).sqrt().numpy()
+    from librosa import cqt
+    rows, n_frames, octaves = frequencies(sr, "cqt"), -(-x.shape[-1] // hop_length) + 1, []
+    lengths = QUALITY * sr / rows  # of the filters, samples
+    # Zeros up to the last frame, as in audio.stft, or for the longest filter: librosa warns where one has no room.
+    room = hop_length * max(n_frames - 1, math.ceil(4 * lengths[0] / hop_length))
+    x = torch.nn.functional.pad(x, (0, room - x.shape[-1])).numpy()
+    for first in range(0, len(rows), PER_OCTAVE):
+        octave = slice(first, first + PER_OCTAVE)
+        # Neighbouring Hann windows overlap by half at least.
+        ratio = min(r for r in range(1, hop_length + 1)
+                    if hop_length % r == 0 and hop_length // r <= max(1, lengths[octave][-1] / 2))
+        found = cqt(x, sr=sr, hop_length=hop_length // ratio, fmin=rows[first], n_bins=len(rows[octave]),
+                    bins_per_octave=PER_OCTAVE, filter_scale=SHARPNESS, sparsity=1e-4)
+        energy = torch.from_numpy(np.abs(found[..., :(n_frames - 1) * ratio + 1]).max(0)).square()
+        octaves.append(torch.nn.functional.avg_pool1d(energy, ratio, padding=ratio // 2, count_include_pad=False))
+    # librosa gives a sine of amplitude 1 half the square root of the filter's length.
+    return 2 * (torch.cat(octaves) / torch.from_numpy(lengths)[:, None]).sqrt().float().numpy()
 
 
 def _mel(frequency: float) -> float:

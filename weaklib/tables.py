@@ -74,6 +74,7 @@ class Table:
     rows: tuple[Row, ...]
     splits: dict[str, str]       # split -> what it is called; in the order of the columns
     caption: str
+    stand_ins: dict[str, str] = field(default_factory=dict)  # corpus -> what the caption says where it is heard
     floor: str | float | None = None  # row, or value, that a model is not above which has learned nothing
 
     def score(self, row: Row, metric: Metric, split: str) -> str:
@@ -157,8 +158,10 @@ def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> s
                          for row, x in zip(rows, seeds)]
                 _column(head, body, heading if any(told) else f"{name}: {heading}", rows, cells,
                         [mean(x) if x else None for x in seeds], metric)
-    notes = [table.caption, _spread(usual), "† A row of ours." if any(row.ours for row in rows) else "",
-             "Bold: the best of the weakly supervised rows." if any("**" in cell for line in body for cell in line) else ""]
+    heard = {r.key["config"]["corpus"] for records in columns.values() for found in records.values() for r in found}
+    notes = [table.caption, *(words for corpus, words in table.stand_ins.items() if corpus in heard),
+             _spread(usual), "† A row of ours." if any(row.ours for row in rows) else "",
+             "Bold: the best of the weakly supervised rows." if any("**" in cell for cell in sum(body, [])) else ""]
     return f"{grid(head, body)}\n\n{' '.join(filter(None, notes))}\n"
 
 
@@ -166,13 +169,23 @@ def _column(head, body, heading, rows, cells, numbers, metric) -> None:
     """Append a column to the table, unless it has no number."""
     if not any(number is not None for number in numbers):
         return
-    weak = [number for row, number in zip(rows, numbers) if row.role == "weak" and number is not None]
-    best = (max if metric.better == "higher" else min)(weak) if len(weak) > 1 else None
     head.append(heading)
-    for line, row, cell, number in zip(body, rows, cells, numbers):
-        bold = row.role == "weak" and None not in (number, best) and round(number - best, metric.digits) == 0
+    for line, cell, best in zip(body, cells, _best(rows, numbers, metric)):
         value, *rest = (cell or "–").split(" ", 1)
-        line.append(" ".join([f"**{value}**" if bold else value, *rest]))
+        line.append(" ".join([f"**{value}**" if best else value, *rest]))
+
+
+def _best(rows, numbers, metric) -> list[bool]:
+    """Say which of the weakly supervised rows no other one on the same corpus beats, as far as the digits show."""
+    sign = 1 if metric.better == "higher" else -1
+    weak = [None if row.role != "weak" or x is None else (row.changes.get("corpus"), sign * round(x, metric.digits))
+            for row, x in zip(rows, numbers)]
+
+    def leads(corpus, value):
+        rivals = [other for on, other in filter(None, weak) if on == corpus]
+        return len(rivals) > 1 and value == max(rivals)
+
+    return [one is not None and leads(*one) for one in weak]
 
 
 def _cell(values: list[float], metric: Metric, usual: int, ran: bool) -> str:

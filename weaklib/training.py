@@ -33,7 +33,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from weaklib import weights
+from weaklib import files, weights
 from weaklib.evaluation import PRECISIONS, modules_in
 from weaklib.files import WeaklibError
 from weaklib.keys import keyed
@@ -75,7 +75,7 @@ class Plan:
         return self.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Player:
     """One of several that train in turns, each moving its own parameters to lower its own loss.
 
@@ -96,6 +96,9 @@ class Player:
     parameters: Iterable[nn.Parameter]
     loss: Callable
     plan: Plan | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "parameters", tuple(self.parameters))  # they may come from a generator
 
 
 @dataclass
@@ -152,7 +155,7 @@ def resolve(device: str) -> str:
 
 def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, device: str = "auto",
         devices: int = 1, save_every: float = 30.0, desc: str = "training", show=None) -> list[dict]:
-    """Train `model` in place and leave it, in evaluation mode and where it was trained, with its best averaged weights.
+    """Train `model` in place and leave it, on its device and in evaluation mode, with its best averaged weights.
 
     Parameters
     ----------
@@ -203,7 +206,7 @@ def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, 
     fabric.launch()
     first = fabric.is_global_zero
     players = _seated([Player("model", model.parameters(), loss)] if callable(loss) else loss, model, plan, fabric)
-    average = copy.deepcopy(model).requires_grad_(False).eval()
+    average = copy.deepcopy(model.train()).requires_grad_(False).eval()
     best = copy.deepcopy(average.state_dict())
     state = _State()
     if (folder / CHECKPOINT).exists():
@@ -214,9 +217,10 @@ def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, 
     steps = range(state.step, plan.steps)
     # On a CPU nothing is gained: the laptop preset of wisdom2020 draws for 7 of the 145 ms of a step, on one thread,
     # and needs as much processor time either way.
-    with (open(folder / LOG if first else os.devnull, "w") as log,
+    if first:
+        files.write_bytes(folder / LOG, "".join(lines).encode())  # whole: it is not written again before a checkpoint
+    with (open(folder / LOG if first else os.devnull, "a") as log,
           closing(_batches(draw, steps, ahead=fabric.device.type == "cuda")) as batches):
-        log.writelines(lines)
         for step in track(steps, desc, total=plan.steps, initial=state.step) if first else steps:
             if plan.patience and state.stale >= plan.patience:
                 break
@@ -251,8 +255,7 @@ def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, 
                 state.seconds, saved = time.monotonic() - began, time.monotonic()
                 if first:
                     _save(folder / CHECKPOINT, state, model, average, best, players)
-    model.load_state_dict(best)
-    model.eval()
+    model.eval().load_state_dict(best)
     fabric.barrier()  # the log is complete
     return summary(folder)
 

@@ -11,16 +11,17 @@ import pytest
 from weaklib.audio import rms
 from weaklib.corpora import composer, fluid
 from weaklib.files import WeaklibError
+from weaklib.midi import instrument
 
 SR = 16000
 LOWEST = {"piano": 36, "guitar": 40, "bass": 28}
 SCORE = [(0.1, 0.5, 60, 90), (0.1, 0.8, 64, 70), (0.45, 1.2, 67, 110), (0.6, 0.9, 60, 80)]
-PRINT_HASH = ("import hashlib; from weaklib.corpora import fluid; "
-              f"print(hashlib.sha256(fluid.render(fluid.instrument({SCORE}, 30), 16000, 2.0).tobytes()).hexdigest())")
+PRINT_HASH = ("import hashlib; from weaklib.corpora import fluid; from weaklib.midi import instrument; "
+              f"print(hashlib.sha256(fluid.render(instrument({SCORE}, 30), 16000, 2.0).tobytes()).hexdigest())")
 
 
 def play(notes, program=0, duration=None, sr=SR, **changes):
-    inst = fluid.instrument(notes, program)
+    inst = instrument(notes, program)
     inst.control_changes = [pretty_midi.ControlChange(*c) for c in changes.get("controls", [])]
     inst.pitch_bends = [pretty_midi.PitchBend(*b) for b in changes.get("bends", [])]
     return fluid.render(inst, sr, duration)
@@ -102,14 +103,14 @@ def test_no_note_hangs():
     notes = [(0.1, 0.8, 60, 90), (0.4, 0.6, 60, 90), (0.4, 0.5, 60, 40), (0.5, 0.5001, 48, 90)]
     x = play(notes, 16, 1.5)  # an organ: it sounds for as long as it is held
     assert rms(x[round(0.45 * SR):round(0.59 * SR)]) > 1000 * rms(x[-SR // 2:])
-    ends = [event for event in fluid._note_events(fluid.instrument(notes, 0).notes) if event[2] == "noteoff"]
-    starts = [event for event in fluid._note_events(fluid.instrument(notes, 0).notes) if event[2] == "noteon"]
+    ends = [event for event in fluid._note_events(instrument(notes, 0).notes) if event[2] == "noteoff"]
+    starts = [event for event in fluid._note_events(instrument(notes, 0).notes) if event[2] == "noteon"]
     assert len(starts) == len(ends) == 3
     assert all(off[0] > on[0] for on, off in zip(starts, ends))
 
 
 def test_events_at_one_time_come_in_order():
-    inst = fluid.instrument([(0.0, 0.5, 60, 90), (0.5, 1.0, 60, 80)], 0)
+    inst = instrument([(0.0, 0.5, 60, 90), (0.5, 1.0, 60, 80)], 0)
     inst.pitch_bends = [pretty_midi.PitchBend(100, 0.5)]
     inst.control_changes = [pretty_midi.ControlChange(64, 127, 0.5002), pretty_midi.ControlChange(64, 0, 0.5)]
     at = fluid._block(0.5)
@@ -118,7 +119,7 @@ def test_events_at_one_time_come_in_order():
 
 
 def test_drums_are_drums():
-    inst = fluid.instrument([(0.1, 0.2, 36, 100)], 0, is_drum=True)
+    inst = instrument([(0.1, 0.2, 36, 100)], 0, is_drum=True)
     kick, piano = fluid.render(inst, SR, 1.0), play([(0.1, 0.2, 36, 100)], 0, 1.0)
     assert rms(kick) > 0 and np.corrcoef(kick, piano)[0, 1] < 0.5
 
@@ -136,3 +137,16 @@ def test_what_is_missing_is_said(monkeypatch):
     with pytest.raises(WeaklibError, match="apt-get.*brew.*conda"):
         play(SCORE)
     assert not fluid._fluidsynth.cache_info().currsize
+
+
+def test_a_soundfont_is_read_on_one_thread(monkeypatch):
+    """FluidSynth's OpenMP would spin on all cores for each stem, and stand still beside a training."""
+    module = fluid._fluidsynth()[0]
+    openmp = module._fl
+    before, seen, load = openmp.omp_get_max_threads(), [], module.Synth.sfload
+    openmp.omp_set_num_threads(3)
+    try:
+        monkeypatch.setattr(module.Synth, "sfload", lambda *a: seen.append(openmp.omp_get_max_threads()) or load(*a))
+        assert play(SCORE).any() and seen == [1] and openmp.omp_get_max_threads() == 3
+    finally:
+        openmp.omp_set_num_threads(before)

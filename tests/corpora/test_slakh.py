@@ -1,4 +1,5 @@
 """The corpora `slakh` and `babyslakh`, read from small folders of the true layout."""
+import mido
 import numpy as np
 import pytest
 import soundfile
@@ -7,8 +8,9 @@ import yaml
 
 from weaklib import audio, corpora, files
 from weaklib.corpora import SPLITS, band, datasheet, load, slakh
-from weaklib.corpora.fluid import pretty_midi
 from weaklib.files import WeaklibError
+from weaklib.midi import pretty_midi
+from weaklib.rolls import LOWEST
 
 SR = band.SR
 RATE = 44100  # Hz, of Slakh's audio
@@ -218,7 +220,7 @@ def test_the_bass_is_written_where_it_sounds(train):
     item = train.clip(song_of(train, "Track00001"), 0)
     bass, roll = item["sources"][2].numpy(), item["roll"][2]
     assert pitches(bass, 0.5, 2.0) == pytest.approx([35], abs=0.1)
-    assert (torch.nonzero(roll[:, 20]) + band.LOWEST).tolist() == [[35]]  # frame 20 is at 0.625 s
+    assert (torch.nonzero(roll[:, 20]) + LOWEST).tolist() == [[35]]  # frame 20 is at 0.625 s
     as_written = load("slakh", "train", "paper", bass_octave=False).clip(song_of(train, "Track00001"), 0)
     assert torch.equal(as_written["roll"][2][12:], roll[:-12]) and torch.equal(as_written["roll"][:2], item["roll"][:2])
     assert torch.equal(as_written["mix"], item["mix"])
@@ -242,7 +244,7 @@ def test_uncorrected_corpora_leave_the_bass_as_written(train, monkeypatch):
 def test_the_slap_bass_is_left_where_it_is(train):
     item = train.clip(song_of(train, "Track01506"), 0)
     assert pitches(item["sources"][2].numpy(), 0.5, 2.0) == pytest.approx([47], abs=0.1)
-    assert (torch.nonzero(item["roll"][2][:, 20]) + band.LOWEST).tolist() == [[47]]
+    assert (torch.nonzero(item["roll"][2][:, 20]) + LOWEST).tolist() == [[47]]
 
 
 def test_notes_beyond_the_piano_are_dropped(train):
@@ -266,7 +268,7 @@ def test_rolls_are_aligned_with_the_sound(train):
 def test_every_pitch_sounds_in_its_source(train):
     item = train.clip(song_of(train, "Track00001"), 64000)
     assert pitches(item["sources"][0].numpy(), 0.6, 1.2) == pytest.approx([64, 67], abs=0.2)
-    assert (torch.nonzero(item["roll"][0][:, 29]) + band.LOWEST).flatten().tolist() == [64, 67]
+    assert (torch.nonzero(item["roll"][0][:, 29]) + LOWEST).flatten().tolist() == [64, 67]
     assert item["notes"][1][:, 2].tolist() == [55, 62]  # of both guitars, by onset
 
 
@@ -280,6 +282,21 @@ def test_the_pedal_holds_notes_until_release_or_the_next_stroke(tmp_path, monkey
     assert plain[:, 1] == pytest.approx([1.0, 1.5, 2.5, 4.0, 7.0], abs=2e-3)
     assert held[:, 1] == pytest.approx([2.0, 3.0, 3.0, 5.0, 7.0], abs=2e-3)
     assert np.array_equal(plain[:, [0, 2, 3]], held[:, [0, 2, 3]])
+
+
+def test_the_tempo_counts_on_whichever_track_it_stands(tmp_path, monkeypatch, recwarn):
+    track = tmp_path / REDUX / "train" / "Track00001"
+    small_track(track)
+    score = mido.MidiFile(ticks_per_beat=100)
+    notes = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=1_000_000),  # 60 beats a minute
+                            mido.Message("note_on", note=60, velocity=90, time=50),
+                            mido.Message("note_off", note=60, time=100)])
+    score.tracks = [mido.MidiTrack(), notes]
+    score.save(track / "MIDI" / "S00.mid")
+    monkeypatch.setenv("WEAKLIB_DATA", str(tmp_path))
+    monkeypatch.setenv("WEAKLIB_HOME", str(tmp_path))
+    assert load("slakh", "train", "paper")[0]["notes"][0].numpy() == pytest.approx(np.array([[0.5, 1.5, 60, 90]]))
+    assert not [w for w in recwarn if w.category is RuntimeWarning]
 
 
 # What is left out
@@ -383,7 +400,7 @@ def test_a_full_disk_is_refused_before_the_work(data, tmp_path, monkeypatch):
 
 def test_options_that_make_no_sense_are_refused(data):
     for options in ({"duration": 0.0}, {"hop_length": 0}, {"min_sources": 0}, {"min_sources": 4}):
-        with pytest.raises(WeaklibError, match="make no clips"):
+        with pytest.raises(WeaklibError, match="makes no items of slakh; choose"):
             load("slakh", "train", "paper", **options)
     with pytest.raises(WeaklibError, match="has no option speed; it has duration, hop_length, min_sources"):
         load("slakh", "train", "paper", speed=2)

@@ -73,9 +73,6 @@ def test_an_item(dry):
     assert item["mix"].shape == (32000,) and item["sources"].shape == (4, 32000)
     assert item["mix"].dtype == item["sources"].dtype == torch.float32
     assert len(dry) == 32 and dry.sr == 16000 and len(list(dry)) == 32
-    assert torch.equal(dry[-1]["mix"], dry[31]["mix"])
-    with pytest.raises(IndexError):
-        dry[32]
     assert dry.identity == {"name": "sounds", "version": 1, "seed": 0, "preset": "smoke", "duration": 2.0}
 
 
@@ -120,7 +117,7 @@ def test_items_do_not_depend_on_what_was_read_before(dry):
 
 def test_a_shorter_mixture_may_be_asked_for():
     assert load("sounds", "test", "smoke", duration=1.0)[0]["mix"].shape == (16000,)
-    with pytest.raises(WeaklibError, match="up to 2 s"):
+    with pytest.raises(WeaklibError, match="duration=2.5 .*from 0.01 to 2"):
         load("sounds", "test", "smoke", duration=2.5)
 
 
@@ -180,7 +177,7 @@ def test_the_pool_is_level_and_starts_and_ends_softly(dry):
 
 
 def test_the_paper_preset_says_what_to_do():
-    with pytest.raises(WeaklibError, match="wisdom2020.*preset='gpu'"):
+    with pytest.raises(WeaklibError, match="takes FUSS itself.*cannot read it yet; choose preset='gpu'"):
         load("sounds", "train", "paper")
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from weaklib.files import WeaklibError
-from weaklib.losses import mixit, pit
+from weaklib.losses import mixit, pit, thresholded_snr
 
 
 def signals(batch, n_src, n_mix, n_time=60, seed=0, consistent=False):
@@ -321,3 +321,28 @@ def test_level_does_not_matter():
 def test_bad_input_gets_one_sentence(est, ref, options, message):
     with pytest.raises(WeaklibError, match=message):
         mixit(est, ref, **options)
+
+
+@pytest.mark.parametrize("loss", [mixit, pit, lambda est, ref: (thresholded_snr(est[:, :2], ref), None)])
+@pytest.mark.parametrize("of_ref", [torch.float64, torch.float32, torch.bfloat16, torch.int16])
+@pytest.mark.parametrize("of_est", [torch.float64, torch.float32, torch.bfloat16])
+def test_precisions_may_differ_and_the_loss_has_that_of_the_estimates(loss, of_est, of_ref):
+    est, ref = signals(2, 4, 2, seed=3)
+    est, ref = est.detach().to(of_est).requires_grad_(), (3 * ref).to(of_ref)
+    found, chosen = loss(est, ref)
+    want, best = loss(est.detach().double(), ref.double())
+    full = torch.float64 if of_est is torch.float64 else torch.float32
+    assert found.dtype is full and (loss is not mixit or chosen.dtype is full)
+    torch.testing.assert_close(found.double(), want, rtol=1e-5, atol=1e-4)
+    assert chosen is None or torch.equal(chosen.long(), best.long())
+    found.sum().backward()
+    assert est.grad.dtype is of_est and est.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("loss", [mixit, pit])
+def test_strided_signals_are_signals(loss):
+    est, ref = (x.detach() for x in signals(2, 4, 2))
+    strided = est.transpose(1, 2).contiguous().transpose(1, 2), torch.stack([ref, ref], -1)[..., 0]
+    torch.testing.assert_close(loss(*strided)[0], loss(est, ref)[0])
+    with pytest.raises(WeaklibError, match="tensors"):
+        loss(est.numpy(), ref)

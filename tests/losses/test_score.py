@@ -296,3 +296,16 @@ def test_a_sine_lies_in_its_own_mask():
 def test_another_number_of_pitches_is_refused():
     with pytest.raises(WeaklibError, match="88"):
         losses.harmonic_mask(torch.zeros(1, 3, 128, 4), 16000, 2048)
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.int64, torch.float64, torch.bfloat16])
+def test_rolls_of_any_type_are_rolls(kind):
+    logits, roll = random_case()
+    other, heard = roll.to(kind), logits[:, None].expand(-1, 3, -1, -1, -1)
+    for name in ("score_loss", "multipitch_loss", "activity_loss", "adversarial_mixture_loss"):
+        loss = getattr(losses, name)
+        torch.testing.assert_close(loss(logits, other), loss(logits, roll), check_dtype=False)
+    for loss in (losses.separated_loss, losses.adversarial_transcription_loss):
+        torch.testing.assert_close(loss(heard, other), loss(heard, roll), check_dtype=False)
+    assert torch.equal(losses.harmonic_mask(other, 8000, 256), losses.harmonic_mask(roll, 8000, 256))
+    assert torch.equal(losses.activity(other), losses.activity(roll))

@@ -116,3 +116,23 @@ def test_masks_start_undecided():
     est = TDCN(4, basis="stft")(torch.randn(1, 8_000))
     power = est.square().mean(-1)[0]
     assert power.min() > 0.01 * power.max() > 0
+
+
+def features_by_hand(mix, eps):
+    """Magnitudes less their mean, over their standard deviation with `eps` under the root."""
+    window = torch.hann_window(64).sqrt()
+    magnitude = torch.stft(mix, 64, 32, window=window, pad_mode="constant", return_complex=True).abs() + 1e-8
+    flat = magnitude.flatten(1)
+    normed = (flat - flat.mean(1, keepdim=True)) / (flat.var(1, correction=0, keepdim=True) + eps).sqrt()
+    return normed.view_as(magnitude)
+
+
+@pytest.mark.parametrize("options, eps", [({}, 1e-5), ({"eps": 1e-3}, 1e-3)])
+def test_epsilon_of_the_stft_basis_decides_about_quiet_clips(options, eps):
+    """The default is that of the committed results, 1e-3 the published one: they differ in quiet clips only."""
+    basis = TDCN(2, basis="stft", win_length=64, hop_length=32, **SMALL, **options).basis
+    mix = torch.randn(2, 640)
+    for level in (1e-3, 1.0):
+        torch.testing.assert_close(basis(level * mix)[1], features_by_hand(level * mix, eps), rtol=1e-4, atol=1e-4)
+    quiet, loud = (basis(level * mix)[1].std() for level in (1e-3, 1.0))
+    assert (quiet / loud < 0.5) if eps == 1e-3 else (quiet / loud > 0.5)

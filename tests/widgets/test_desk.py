@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from weaklib import audition, inference, progress, runs, widgets
+from weaklib import audition, corpora, inference, progress, runs, widgets
+from weaklib.files import WeaklibError
 from weaklib.papers import hung2021
 from weaklib.widgets import desk
 
@@ -17,7 +18,9 @@ X = np.random.default_rng(0).uniform(-0.1, 0.1, SR).astype(np.float32)
 
 @pytest.fixture
 def one(tmp_path):
-    return widgets.Desk(folder=tmp_path / "outputs")
+    one = widgets.Desk(folder=tmp_path / "outputs")
+    one.wait()
+    return one
 
 
 @pytest.fixture
@@ -25,7 +28,8 @@ def quick(monkeypatch):
     """Sounds and results that cost nothing."""
     monkeypatch.setattr(audition, "from_corpus", lambda name, index, split, preset: audition.Sound(
         f"{name} {index}", X[None], SR, {"voice": X}))
-    monkeypatch.setattr(inference, "separate", lambda x, sr, method, record=None, **_: {"output 1": x, "output 2": 0 * x})
+    monkeypatch.setattr(inference, "separate",
+                        lambda x, sr, method, record=None, **_: {"output 1": x, "output 2": 0 * x})
 
 
 def click(desk, button):
@@ -44,6 +48,39 @@ def test_separate_an_item_and_read_its_scores(one):
     assert not one.run.disabled and one.cancel.disabled and one.place.children == (one.player,)
 
 
+def test_the_desk_opens_on_a_trio_and_names_items_by_what_plays(one):
+    labels = dict((k, label) for label, k in one.item.options)
+    assert labels[0] == "0: piano" and labels[one.item.value] == f"{one.item.value}: piano, guitar, bass"
+    click(one, one.listen)
+    assert one.sound.heard == ["piano", "guitar", "bass"]
+    assert f"band, test {one.item.value}: piano, guitar, bass" in one.heading.value
+    one.corpus.value = "talkers"
+    one.wait()
+    voices = corpora.load("talkers", "test", "smoke")[0]["labels"]
+    assert one.item.value == 0 and one.item.label == f"0: {', '.join(voices)}"
+
+
+def test_an_instrument_alone_gets_no_score(one):
+    one.item.value = 0
+    click(one, one.run)
+    assert one.scores.value.count("<td>not defined</td>") == 3 and "Only piano sounds here" in one.scores.value
+    assert "80.0" not in one.scores.value
+
+
+def test_a_corpus_that_cannot_be_looked_through_is_told_and_a_file_still_goes(monkeypatch, tmp_path):
+    def missing(*_):
+        raise WeaklibError("FluidSynth is missing.")
+
+    monkeypatch.setattr(audition, "contents", missing)
+    one = widgets.Desk(folder=tmp_path)
+    one.wait()
+    assert "FluidSynth is missing." in one.status.value and not one.run.disabled and one.item.value is None
+    soundfile.write(tmp_path / "own.wav", X, SR)
+    one.source.value, one.path.value = desk.FILE, str(tmp_path / "own.wav")
+    click(one, one.listen)
+    assert one.player.duration == 1
+
+
 def test_transcribe_with_a_threshold(one):
     one.corpus.value, one.item.value, one.does.value = "band", 1, "transcribe"
     click(one, one.run)
@@ -60,9 +97,9 @@ def test_results_of_a_sound_stay_to_be_compared_and_leave_with_it(one, quick, mo
     for _ in range(desk.KEPT + 1):
         click(one, one.run)
     assert [result.title for result in one.results] == ["b", "c", "d"] and one.player.group == "d"
-    one.item.value = 1
+    one.item.value = 2
     click(one, one.listen)
-    assert one.sound.title.endswith("1") and one.results == [] and one.save.disabled and one.scores.value == ""
+    assert one.sound.title.endswith("2") and one.results == [] and one.save.disabled and one.scores.value == ""
 
 
 def test_the_same_again_replaces_itself(one, quick):
@@ -107,6 +144,22 @@ def test_what_goes_wrong_is_a_sentence_and_the_desk_goes_on(one, quick, tmp_path
     one.source.value = desk.CORPUS
     click(one, one.run)
     assert len(one.results) == 1 and "alert" not in one.status.value
+
+
+@pytest.mark.parametrize("seconds", [200, 0, -1])
+def test_a_length_that_does_not_go_is_told_and_not_changed(one, tmp_path, seconds):
+    soundfile.write(tmp_path / "own.wav", X, SR)
+    one.source.value, one.path.value, one.seconds.value = desk.FILE, str(tmp_path / "own.wav"), seconds
+    click(one, one.listen)
+    assert f"{seconds} s cannot be on the desk" in one.status.value and one.seconds.value == seconds
+    assert one.seconds.description == "Length (s, at most 60)" and one.player is None
+
+
+def test_an_upload_that_is_no_sound_is_called_by_its_name(one, tmp_path):
+    (tmp_path / "page.wav").write_bytes(b"<html>")
+    one.source.value, one.upload.path = desk.FILE, str(tmp_path / "page.wav")
+    click(one, one.listen)
+    assert ">page.wav cannot be read as audio" in one.status.value and str(tmp_path) not in one.status.value
 
 
 def test_cancel_ends_the_work_and_what_was_there_stays(one, quick, monkeypatch):
@@ -158,7 +211,7 @@ def test_what_a_click_asks_for_is_what_was_chosen_then(one, quick, monkeypatch):
     go.set()
     one.wait()
     assert [(result.does, result.title) for result in one.results] == [("separate", "wisdom2020")]
-    assert one.sound.title.endswith(" 0")
+    assert one.sound.title.endswith(" 1")
 
 
 def test_a_result_that_fails_leaves_what_was_there(one, quick, monkeypatch):

@@ -248,8 +248,9 @@ def test_desk_in_jupyterlab(opened, screenshots, tmp_path):
     status = page.locator(".widget-html [role=status], .widget-html [role=alert]")
     go = page.locator("button.mod-primary")
 
-    page.get_by_label("Test item").fill("2")
-    page.get_by_label("Test item").press("Enter")
+    expect(page.get_by_label("Test item")).to_contain_text("0: piano")
+    first = page.get_by_label("Test item").evaluate("(one) => one.selectedOptions[0].label")
+    assert first.split() == ["1:", "piano,", "guitar,", "bass"]
     page.get_by_role("button", name="Hear the sound").click()
     player.button("references").click()
     expect(player.root.get_by_role("group", name="bass")).to_be_visible()
@@ -265,6 +266,9 @@ def test_desk_in_jupyterlab(opened, screenshots, tmp_path):
     go.click()
     expect(player.button("hung2021")).to_have_attribute("aria-pressed", "true")
     assert page.locator("caption", has_text="hung2021").count() == 1
+    expect(page.locator(".weaklib-desk td", has_text="piano")).to_have_count(2)  # the source and the output
+    assert page.get_by_text("not defined").count() == 0
+    nothing_is_cut_off(page, width=1000)
     assert notebook.ask("print([len(x[0]) for x in desk.results[0].stems.values()])") == "[64000, 64000, 64000]\n"
     player.button("Loop").click()
     player.button("Play").click()
@@ -279,6 +283,7 @@ def test_desk_in_jupyterlab(opened, screenshots, tmp_path):
     page.set_viewport_size({"width": 1100, "height": 1060})
     expect(player.root.locator("img").first).to_be_visible()
     page.locator(".jp-Notebook .jp-OutputArea").first.screenshot(path=screenshots / "desk.png")
+    dark_is_legible(page)
 
     # A file of the reader's, at another rate, in stereo.
     corpus = corpora.load("band", "test", "smoke")
@@ -287,6 +292,7 @@ def test_desk_in_jupyterlab(opened, screenshots, tmp_path):
     page.get_by_role("button", name="your own file").click()
     go.click()
     expect(status).to_have_text("There is no file yet; choose one to upload, or write the path of one.")
+    nothing_is_cut_off(page, width=1000)
     page.locator("input[type=file]").set_input_files(mine)
     expect(page.locator(".weaklib-upload [role=status]")).to_contain_text("mine.flac is here")
     page.get_by_role("button", name="transcribe").click()
@@ -298,3 +304,41 @@ def test_desk_in_jupyterlab(opened, screenshots, tmp_path):
     assert pretty_midi.PrettyMIDI(str(tmp_path / "outputs" / "hung2021-notes" / "mine.mid")).get_end_time() <= 2
     assert notebook.errors == [] and notebook.outside == []
     assert "widgets" not in notebook.save().metadata
+
+
+CUT_OFF = """() => [...document.querySelectorAll(".weaklib-desk :is(button, .widget-label, .title)")]
+    .filter((one) => one.offsetParent && one.scrollWidth > one.clientWidth).map((one) => one.textContent)"""
+
+
+def nothing_is_cut_off(page, width: int) -> None:
+    """All names of buttons and fields can be read in a window of this width, with the file browser open."""
+    before = page.viewport_size
+    page.set_viewport_size({"width": width, "height": before["height"]})
+    page.wait_for_timeout(500)
+    assert page.locator(".jp-FileBrowser").first.is_visible() and page.evaluate(CUT_OFF) == []
+    page.set_viewport_size(before)
+
+
+LUMINANCE = """() => {
+    const channel = (c) => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+    const luminance = (colour) => {
+        const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map((c) => channel(Number(c)));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const ground = luminance(getComputedStyle(document.querySelector(".weaklib-player")).backgroundColor);
+    return [...document.querySelectorAll(".weaklib-player :is(.scale span, .title, .axis span, .legend span, summary)")]
+        .map((one) => (luminance(getComputedStyle(one).color) + 0.05) / (ground + 0.05))
+        .map((ratio) => Math.max(ratio, 1 / ratio));
+}"""
+
+
+def dark_is_legible(page) -> None:
+    """In the dark theme all text of the player stands out, as WCAG asks."""
+    theme = "(theme) => jupyterapp.commands.execute('apputils:change-theme', { theme })"
+    page.evaluate(theme, "JupyterLab Dark")
+    page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+    page.wait_for_timeout(500)
+    ratios = page.evaluate(LUMINANCE)
+    assert len(ratios) > 10 and min(ratios) > 4.5
+    page.evaluate(theme, "JupyterLab Light")
+    page.wait_for_function("document.body.dataset.jpThemeLight === 'true'")

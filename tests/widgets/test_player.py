@@ -78,7 +78,7 @@ def shades(data: bytes) -> np.ndarray:
 def test_spectrograms_have_one_reference_and_show_time_and_frequency():
     n = np.arange(N)
     tone = np.sin(2 * np.pi * 2000 / SR * n) * (n >= N // 2)
-    loud, quiet = player.pack({"loud": tone, "quiet": 0.01 * tone}, SR)["tracks"]
+    loud, quiet = player.pack({"loud": tone, "quiet": 0.01 * tone}, SR, scale="linear")["tracks"]
     image, dim = (shades(t["pictures"]["spectrogram"]) for t in (loud, quiet))
     assert image.shape[0] <= player.ROWS and image.shape[1] <= player.COLUMNS
     row, column = np.unravel_index(image.argmax(), image.shape)
@@ -117,8 +117,10 @@ def test_tracks_that_cannot_be_played(use, tracks, sr, message):
     ({"notes": {"a": [[0, 1]]}}, "notes of 'a'"),
     ({"pictures": {"mask": {"a": np.zeros(8)}}}, "picture 'mask'"),
     ({"pictures": {"spectrogram": {"a": np.zeros((8, 8))}}}, "another name"),
-    ({"pitches": {"roll": (21, 108)}}, "'roll'"),
-    ({"pictures": {"roll": {"a": np.zeros((8, 8))}}, "pitches": {"roll": (108, 21)}}, "is no axis"),
+    ({"axes": {"roll": (21, 108)}}, "'roll'"),
+    ({"pictures": {"roll": {"a": np.zeros((8, 8))}}, "axes": {"roll": (108, 21)}}, "is no axis"),
+    ({"pictures": {"roll": {"a": np.zeros((8, 8))}}, "axes": {"roll": "mel"}}, "has not the"),
+    ({"group": "B"}, "Unknown group 'B'"),
 ])
 def test_options_that_do_not_fit_the_tracks(options, message):
     with pytest.raises(WeaklibError, match=message):
@@ -529,8 +531,8 @@ def test_two_players_do_not_play_together(load):
 def test_notes_and_pictures(load):
     notes = {"piano": [[0.5, 1.0, 69]]}
     pictures = {"mask": {"piano": np.eye(8)}, "roll": {"piano": np.eye(24)}}
-    page = load(STEMS, notes=notes, pictures=pictures, pitches={"roll": (63, 87)}, fmax=1760)
-    assert page.locator("path").first.get_attribute("d") == "M0.5 0.7500H1"  # 440 of 1760 Hz
+    page = load(STEMS, notes=notes, pictures=pictures, axes={"roll": (63, 87)}, scale="linear", fmax=1760)
+    assert page.locator("path").first.get_attribute("d") == "M0.5 0.7486H1"  # 440 Hz, from -8 to 1766 + 8 Hz
     assert page.get_by_role("img", name="1 notes of piano").is_visible()
     page.get_by_role("combobox", name="Picture").select_option("mask")
     assert page.get_by_role("img", name="mask of piano").is_visible()
@@ -540,6 +542,101 @@ def test_notes_and_pictures(load):
     assert page.get_by_role("img", name="1 notes of piano").is_visible()
     assert page.locator("path").first.get_attribute("d") == "M0.5 0.7500H1"  # 69 is a quarter up from 63 to 87
     assert page.evaluate("[...root.querySelectorAll('img')].every((image) => image.naturalWidth > 0)")
+
+
+HERTZ = {"Hz": 1, "kHz": 1000}
+
+
+def tick_heights(page, row=0) -> dict:
+    """Text of each mark at a lane -> where its middle is, from 0 at the lane's lower edge to 1 at its upper one."""
+    return page.evaluate("""(row) => {
+        const lane = root.querySelectorAll(".lane")[row].getBoundingClientRect();
+        return Object.fromEntries([...root.querySelectorAll(".scale")[row].children].map((mark) => {
+            const { top, bottom } = mark.getBoundingClientRect();
+            return [mark.textContent, (lane.bottom - (top + bottom) / 2) / lane.height];
+        }));
+    }""", row)
+
+
+def brightest(page, row=0) -> float:
+    """Height of the brightest row of a lane's picture, as it is drawn."""
+    return page.evaluate("""async (row) => {
+        const image = root.querySelectorAll(".lane img")[row];
+        await image.decode();
+        const { naturalWidth: w, naturalHeight: h } = image;
+        const canvas = new OffscreenCanvas(w, h).getContext("2d");
+        canvas.drawImage(image, 0, 0);
+        const { data } = canvas.getImageData(Math.floor(w / 2), 0, 1, h);
+        const rows = Array.from({ length: h }, (_, k) => data[4 * k] + data[4 * k + 1] + data[4 * k + 2]);
+        return 1 - (rows.indexOf(Math.max(...rows)) + 0.5) / h;
+    }""", row)
+
+
+@pytest.mark.parametrize("scale, fmax, expected", [
+    ("mel", None, {"200 Hz", "1 kHz", "2 kHz", "4 kHz"}), ("cqt", None, {"50 Hz", "200 Hz", "1 kHz", "4 kHz"}),
+    ("cqt", 4000, {"50 Hz", "200 Hz", "500 Hz", "2 kHz"}), ("linear", None, {"2 kHz", "4 kHz", "6 kHz"}),
+])
+def test_marks_stand_where_a_tone_of_their_frequency_is(load, scale, fmax, expected):
+    marks = {text: float(text.split()[0]) * HERTZ[text.split()[1]] for text in expected}
+    n = np.arange(N) / SR
+    tones = {text: 0.1 * np.sin(2 * np.pi * hertz * n) for text, hertz in marks.items()}
+    page = load(tones, scale=scale, fmax=fmax)
+    heights = tick_heights(page)
+    assert set(heights) == expected
+    # Of 160 rows at most, and 72 pixels, the right one or the next.
+    assert {text: brightest(page, row) for row, text in enumerate(tones)} == pytest.approx(heights, abs=0.02)
+
+
+def test_a_roll_has_notes_for_marks_and_what_has_no_axis_has_none(load):
+    page = load({"a": NOISE, "b": NOISE}, axes={"roll": (20.5, 108.5)},
+                pictures={"roll": {"a": np.zeros((88, 9))}, "mask": {"a": np.eye(8)}})
+    page.get_by_role("combobox", name="Picture").select_option("roll")
+    assert tick_heights(page) == pytest.approx(
+        {f"C{k}": (12 * (k + 1) - 20.5) / 88 for k in (2, 4, 6)}, abs=0.02)
+    assert "kHz" in " ".join(tick_heights(page, 1))  # b has no roll and shows its spectrogram
+    page.get_by_role("combobox", name="Picture").select_option("mask")
+    assert tick_heights(page) == {} != tick_heights(page, 1)
+
+
+def test_the_legend_tells_what_colours_mean_and_which_lane_shows_another_picture(load):
+    page = load({"a": NOISE, "b": NOISE}, pictures={"missing": {"a": np.eye(8)}}, ends={"missing": ("0 dB", "70 dB")})
+    legend, instead = page.locator(".legend"), page.locator(".instead")
+    assert legend.locator("span").all_inner_texts() == ["−70 dB", "0 dB"] and legend.locator("i").count() == 1
+    page.get_by_role("combobox", name="Picture").select_option("missing")
+    assert legend.locator("span").all_inner_texts() == ["missing:", "0 dB", "70 dB", "spectrogram:", "−70 dB", "0 dB"]
+    assert instead.all_inner_texts() == ["", "spectrogram"]
+    first, last = "rgb(68, 1, 84)", "rgb(253, 231, 37)"  # viridis
+    gradient = legend.locator("i").first.evaluate("(bar) => getComputedStyle(bar).backgroundImage")
+    assert gradient.startswith(f"linear-gradient(90deg, {first}") and gradient.endswith(f"{last})")
+
+
+def test_notes_are_lit_only_where_some_are_drawn(load):
+    page = load({title: NOISE for title in PAIRS}, groups=GROUPS, group="B", notes={"A piano": [[0, 1, 60]]})
+    button = page.get_by_role("button", name="Notes")
+    assert page.evaluate("root.model.get('group')") == "B"
+    assert button.is_disabled() and button.get_attribute("aria-pressed") == "false"
+    page.get_by_role("slider", name="Position").focus()
+    page.keyboard.press("g")
+    assert button.is_enabled() and button.get_attribute("aria-pressed") == "true"
+    page.keyboard.press("n")
+    assert button.is_enabled() and button.get_attribute("aria-pressed") == "false"
+
+
+def test_shift_g_goes_back_and_forth_between_two_groups(load):
+    page = load({name: NOISE for name in "abc"}, groups={name: [name] for name in "abc"}, group="c")
+    page.get_by_role("slider", name="Position").focus()
+    heard = []
+    for key in ("Shift+G", "g", "Shift+G", "Shift+G"):
+        page.keyboard.press(key)
+        heard.append(page.evaluate("root.model.get('group')"))
+    assert heard == ["c", "a", "c", "a"]
+
+
+def test_keys_stand_in_columns_under_the_player(load):
+    page = load(STEMS)
+    page.get_by_text("Keys").click()
+    panel = page.locator("dl").bounding_box()
+    assert panel["width"] > 0.9 * page.locator(".weaklib-player").bounding_box()["width"] and panel["height"] < 130
 
 
 def test_everything_has_a_role_and_a_name(load):
@@ -581,3 +678,21 @@ def test_saved_page_keeps_what_was_set(browser, tmp_path):
     page.goto((tmp_path / "listen.html").as_uri())
     assert page.title() == "Band </script> & co"
     assert page.get_by_role("button", name="Solo guitar").get_attribute("aria-pressed") == "true"
+
+
+@pytest.mark.parametrize("rate", [np.int64, np.int32, np.float32, float])
+def test_saved_page_has_its_numbers_whatever_type_they_came_in(rate, tmp_path):
+    """numpy's integers are no JSON, and would be written as the bytes they are made of."""
+    tracks = {"up": STEMS["piano"], "unsigned notes": STEMS["piano"][..., ::-1]}
+    widgets.save_html(tmp_path / "listen.html", tracks, rate(SR), notes={"up": np.array([[0, 1, 60]], np.int16)},
+                      fmax=rate(4000), pictures={"roll": {"up": np.eye(9, dtype=np.uint8)[::-1]}},
+                      pitches={"roll": np.array([20, 29])})
+    text = (tmp_path / "listen.html").read_text()
+    scene = json.loads(re.search(r'id="state">(.*?)</script>', text, re.S)[1])["_scene"]
+    assert scene["sr"] == SR and scene["fmax"] == 4000 and scene["pitches"] == {"roll": [20, 29]}
+    assert scene["tracks"][0]["notes"] == [[0, 1, 60]] and isinstance(scene["gain_db"], float)
+
+
+def test_unsigned_tracks_are_refused():
+    with pytest.raises(WeaklibError, match="uint8 has an offset"):
+        widgets.StemPlayer({"x": np.full(SR, 128, np.uint8)}, SR)

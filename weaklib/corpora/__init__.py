@@ -3,20 +3,35 @@
 An item is a dict of float32 tensors: ``mix (time,)``, ``sources (source, time)`` with ``sources.sum(0) == mix``
 exactly, ``labels`` (what each source is), and where a corpus has them ``roll (source, pitch, frame)``, ``notes``
 and ``text``. Every corpus is deterministic from (name, version, seed, split, preset).
+
+Contents
+--------
+load
+    A split of a corpus.
+identity, datasheet
+    What a result depends on, and what there is to know.
+Corpus, Option, mixed, on_grid
+    What a corpus is made of: a module with a class of its name, a line in `MODULES` and one in `VERSIONS`, a datasheet.
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module, resources
-from inspect import signature
+from math import inf
+from numbers import Real
+from pathlib import Path
 
-from torch.utils.data import Dataset
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Subset
 
+from weaklib import presets
+from weaklib.corpora import cache
 from weaklib.files import WeaklibError
 
 SPLITS = ("train", "validation", "test")
-PRESETS = ("smoke", "laptop", "full", "gpu", "paper")
 
-#: Corpus name -> the module that renders or reads it, with ``corpus(name, split, preset, **options) -> Corpus``.
+#: Corpus name -> the module that renders or reads it, whose class has its name with a capital.
 MODULES = {
     "talkers": "talkers", "talkers_reverb": "talkers",
     "sounds": "sounds", "sounds_reverb": "sounds",
@@ -26,29 +41,184 @@ MODULES = {
 #: Module -> version, raised by hand when the sound changes: part of the key of every run.
 VERSIONS = {"talkers": 1, "sounds": 1, "band": 1, "slakh": 1, "folder": 1}
 
+SHORTEST = 0.01  # s, of an item, unless a corpus needs longer ones
+GRID = 2.0 ** 20  # of samples, -126 dB
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a corpus, and which values make sense.
+
+    Attributes
+    ----------
+    kind : {float, int, bool}
+    default : kind, optional
+        None: the size of that name that the preset has (see `Corpus.default`).
+    least : float
+    most : float or str
+        A number, or the name of a size of the preset.
+    """
+
+    kind: type
+    default: object = None
+    least: float = -inf
+    most: float | str = inf
+
+    def check(self, value, most: float):
+        """Return `value` as what it should be, or None if it makes no sense."""
+        fine = isinstance(value, Real) and -inf < value < inf and self.least <= value <= most
+        return self.kind(value) if fine and value == self.kind(value) else None
+
+    def words(self, most: float) -> str:
+        """Say which values make sense."""
+        if self.kind is bool:
+            return "True or False"
+        number = "a whole number" if self.kind is int else "a number"
+        return f"{number} from {self.least:g} {'up' if most == inf else f'to {most:g}'}"
+
 
 class Corpus(Dataset):
     """A split of a corpus: ``len(corpus)`` items, ``corpus[i]`` a dict as described in the package.
 
+    Items count from the end with a negative index, and ``corpus[start:stop]`` is a `torch.utils.data.Subset`, whose
+    items are not made before they are asked for.
+
+    A subclass says what it has in the attributes in capitals, renders or reads it in `open`, and makes an item in
+    `item`.
+
     Attributes
     ----------
+    SR : int, Hz
+    SIZES : dict, or None
+        Preset -> the sizes that it has, by name; a triple has one for each split. ``full`` has those of ``laptop``. A
+        preset that is missing needs data that the corpus stands in for. None: the same whatever the preset.
+    OPTIONS : dict of str to Option
+        Besides others ``duration`` (s, of an item).
+    STANDS_IN_FOR : str
+        The data set.
+    READER : str, optional
+        The corpus that reads it.
     name, split, preset : str
     version, seed : int
+    sizes : dict
+        Those of the preset and split.
+    options : dict
+        Every option as asked for, or its default; each is an attribute, too.
     sr : int, Hz
+    n_samples, n_items : int
+        Length of an item, and number of items. `n_items` is the size or the option of that name, or is set in `open`.
     """
+
+    SR = 16000
+    SIZES: dict[str, dict] | None = None
+    OPTIONS = {"duration": Option(float, least=SHORTEST)}
+    STANDS_IN_FOR = "data"
+    READER: str | None = None
 
     seed = 0
 
-    def __init__(self, name: str, split: str, preset: str, sr: int):
-        self.name, self.split, self.preset, self.sr = name, split, preset, sr
+    def __init__(self, name: str, split: str, preset: str, **options):
+        self.name, self.split, self.preset, self.sr = name, split, preset, self.SR
         self.version = VERSIONS[_module(name)]
+        self.sizes = self._sizes()
+        self.options = self._checked(options)
+        vars(self).update({"n_items": self.sizes.get("n_items")} | self.options)
+        self.n_samples = round(self.duration * self.sr)
+        self.options["duration"] = self.duration = self.n_samples / self.sr
+        self.open()
+
+    def open(self) -> None:
+        """Render or read what items are made of; see `stored`."""
+
+    def item(self, i: int) -> dict:
+        """Make item `i`, from 0 to ``n_items - 1``, whatever was made before."""
+        raise NotImplementedError
+
+    def default(self, option: str):
+        """Value of an option whose default is None."""
+        return self.sizes[option]
+
+    def render(self, path: Path) -> None:
+        """Render into the empty folder `path`, for `stored`."""
+        raise NotImplementedError
+
+    def stored(self, n_bytes: float, **key) -> Path:
+        """Return the folder that `render` fills for this split, rendered on first use.
+
+        Parameters
+        ----------
+        n_bytes : float
+            Rough size, to refuse a full disk before the work.
+        **key
+            What else the content depends on. Corpora of one module with the same key share the folder.
+        """
+        of = {"corpus": _module(self.name), "version": self.version, "seed": self.seed, "split": self.split}
+        return cache.folder(of | key, self.render, round(n_bytes))
+
+    def rng(self, *stream: int) -> np.random.Generator:
+        """Return random numbers of this split: the same for the same `stream`, independent of those of any other."""
+        return np.random.default_rng([self.seed, SPLITS.index(self.split), *stream])
 
     @property
     def identity(self) -> dict:
-        return identity(self.name, self.preset)
+        """What a result depends on that was made with this corpus."""
+        return identity(self.name, self.preset) | self.options
+
+    def __len__(self) -> int:
+        return self.n_items
+
+    def __getitem__(self, index):
+        try:
+            found = range(len(self))[index]
+        except IndexError:
+            raise IndexError(f"{self.name} has {len(self)} items in its {self.split} split at the preset "
+                             f"{self.preset}, and none with the index {index}.") from None
+        return Subset(self, found) if isinstance(found, range) else self.item(found)
+
+    def _sizes(self) -> dict:
+        preset = presets.sizes(self.preset)
+        if self.SIZES is None:
+            return {}
+        if preset not in self.SIZES:
+            real, largest = self.STANDS_IN_FOR, list(self.SIZES)[-1]
+            instead = f"load the corpus {self.READER!r}, or" if self.READER else "the kit cannot read it yet;"
+            raise WeaklibError(f"The preset {preset!r} takes {real} itself, which {self.name!r} stands in for: "
+                               f"{instead} choose preset={largest!r}, the largest that is rendered.")
+        k = SPLITS.index(self.split)
+        return {name: size[k] if isinstance(size, tuple) else size for name, size in self.SIZES[preset].items()}
+
+    def _checked(self, given: dict) -> dict:
+        """Every option with its value, given or by default."""
+        if unknown := sorted(set(given) - set(self.OPTIONS)):
+            raise WeaklibError(f"Corpus {self.name} has no option {', '.join(unknown)}; it has "
+                               f"{', '.join(self.OPTIONS)}.")
+        values = {}
+        for name, option in self.OPTIONS.items():
+            value, most = given.get(name), self.sizes.get(option.most, option.most)
+            if value is None:
+                value = self.default(name) if option.default is None else option.default
+            values[name] = option.check(value, most)
+            if values[name] is None:
+                raise WeaklibError(f"{name}={value} makes no items of {self.name}; choose {option.words(most)}.")
+        return values
 
 
-def load(name: str, split: str, preset: str = "laptop", **options) -> Corpus:
+def mixed(sources: np.ndarray, labels: list[str], **more) -> dict:
+    """Make an item of ``sources (source, time)``, float32: they and their sum, `labels` and what else there is.
+
+    For the sum to be the same in whichever order, samples must have bits to spare: 16-bit ones do, or see `on_grid`.
+    """
+    # Summed by numpy: torch would wake its threads for each item, and they would fight those of a training.
+    mix = sources.sum(axis=0)
+    return {"mix": torch.from_numpy(mix), "sources": torch.from_numpy(sources), "labels": labels, **more}
+
+
+def on_grid(x) -> np.ndarray:
+    """Round samples to multiples of 1 / GRID, so that float32 adds a few of them exactly, in any order."""
+    return np.rint(x * GRID) / GRID
+
+
+def load(name: str, split: str, preset: str = presets.DEFAULT, **options) -> Corpus:
     """Load a split of a corpus, rendering it on first use.
 
     Parameters
@@ -59,31 +229,25 @@ def load(name: str, split: str, preset: str = "laptop", **options) -> Corpus:
     preset : {"smoke", "laptop", "full", "gpu", "paper"}
         How much to render; ``full`` has the sizes of ``laptop``.
     **options
-        Of the corpus' module, such as ``duration``.
+        Of the corpus, such as ``duration``; see its class.
 
     Raises
     ------
     WeaklibError
-        If `name`, `split`, `preset` or an option is unknown, or the corpus cannot be rendered.
+        If `name`, `split`, `preset` or an option is unknown or makes no sense, or the corpus cannot be rendered.
     """
+    module = _module(name)
     if split not in SPLITS:
         raise WeaklibError(f"Unknown split {split!r}; choose one of {', '.join(SPLITS)}.")
-    if preset not in PRESETS:
-        raise WeaklibError(f"Unknown preset {preset!r}; choose one of {', '.join(PRESETS)}.")
-    make = import_module(f"weaklib.corpora.{_module(name)}").corpus
-    known = list(signature(make).parameters)[3:]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise WeaklibError(f"Corpus {name} has no option {', '.join(unknown)}; it has {', '.join(known)}.")
-    return make(name, split, preset, **options)
+    presets.check(preset)
+    return getattr(import_module(f"{__name__}.{module}"), module.capitalize())(name, split, preset, **options)
 
 
 def identity(name: str, preset: str) -> dict:
     """What a result depends on when it uses a corpus as the preset has it; found without rendering anything."""
     if name.startswith("folder:"):
         return load(name, "train", preset).identity
-    sizes = "laptop" if preset == "full" else preset
-    return {"name": name, "version": VERSIONS[_module(name)], "seed": Corpus.seed, "preset": sizes}
+    return {"name": name, "version": VERSIONS[_module(name)], "seed": Corpus.seed, "preset": presets.sizes(preset)}
 
 
 def datasheet(name: str) -> str:

@@ -8,15 +8,12 @@ The SoundFont is TimGM6mb by Tim Brechbill (GNU GPL, version 2), which comes ins
 Contents
 --------
 render
-    One instrument of a score, as a waveform.
-instrument
-    An array of notes as an instrument.
+    One instrument of a score (see `weaklib.midi.instrument`), as a waveform.
 """
 from __future__ import annotations
 
-import io
 import math
-from contextlib import redirect_stdout
+from contextlib import contextmanager
 from ctypes import c_int, c_void_p
 from functools import cache
 from importlib import resources
@@ -25,9 +22,7 @@ import numpy as np
 
 from weaklib.audio import resample
 from weaklib.files import WeaklibError
-
-with redirect_stdout(io.StringIO()):  # it imports pyfluidsynth, which prints what it found where CI is set
-    import pretty_midi
+from weaklib.midi import pretty_midi
 
 SR = 44100  # Hz, the rate FluidSynth runs at: its control blocks are then short, and nothing aliases below 16 kHz
 BLOCK = 64  # samples; FluidSynth takes up events at the start of a block only
@@ -57,22 +52,6 @@ def _fluidsynth():
 def soundfont() -> str:
     """Path of TimGM6mb.sf2 (GPL-2)."""
     return str(resources.files(pretty_midi).joinpath("TimGM6mb.sf2"))
-
-
-def instrument(notes, program: int, is_drum: bool = False) -> pretty_midi.Instrument:
-    """Make an instrument from an array of notes.
-
-    Parameters
-    ----------
-    notes : array, shape=(n, 4)
-        Onset (s), offset (s), MIDI pitch, velocity (1 to 127).
-    program : int
-        General MIDI program, 0-based; the drum kit if `is_drum`.
-    """
-    inst = pretty_midi.Instrument(program, is_drum)
-    inst.notes = [pretty_midi.Note(int(velocity), int(pitch), onset, offset)
-                  for onset, offset, pitch, velocity in np.asarray(notes, dtype=float).reshape(-1, 4).tolist()]
-    return inst
 
 
 def render(inst: pretty_midi.Instrument, sr: int, duration: float | None = None) -> np.ndarray:
@@ -118,6 +97,21 @@ def render(inst: pretty_midi.Instrument, sr: int, duration: float | None = None)
     return resample(stereo.mean(axis=0), SR, sr)[:round(duration * sr)]
 
 
+@contextmanager
+def _one_thread():
+    """Have FluidSynth read a SoundFont on this thread alone: on all cores, it waits for those that others keep busy."""
+    openmp = getattr(_fluidsynth()[0], "_fl", None)  # a library also finds the functions of those that it depends on
+    if not hasattr(openmp, "omp_set_num_threads"):  # built without it, or on a system where nothing is found so
+        yield
+        return
+    before = openmp.omp_get_max_threads()
+    openmp.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        openmp.omp_set_num_threads(before)
+
+
 def _synth(inst):
     """Return a fresh synthesiser with the program of `inst` on a channel, and the channel."""
     fluidsynth, _ = _fluidsynth()
@@ -125,7 +119,8 @@ def _synth(inst):
     program = 0 if inst.is_drum else inst.program
     synth = fluidsynth.Synth(gain=GAIN, samplerate=SR, channels=16,
                              **{"synth.reverb.active": 0, "synth.chorus.active": 0})
-    bank_id = synth.sfload(soundfont())
+    with _one_thread():
+        bank_id = synth.sfload(soundfont())
     if bank_id < 0 or synth.program_select(channel, bank_id, bank, program) < 0:
         synth.delete()
         raise WeaklibError(f"{soundfont()} has no program {program} in bank {bank}; "

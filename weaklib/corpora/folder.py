@@ -5,14 +5,12 @@ contents. Those that cannot be used are named, with the reason, in ``corpus.skip
 
 Contents
 --------
-corpus
-    What `weaklib.corpora.load` calls.
 Folder
-    The corpus.
+    A split, item by item.
 """
 from __future__ import annotations
 
-import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,22 +18,17 @@ import numpy as np
 import torch
 
 from weaklib import audio, files
-from weaklib.corpora import SPLITS, Corpus, cache
+from weaklib.corpora import SHORTEST, SPLITS, Corpus, Option, cache
 from weaklib.corpora.talkers import LEVEL
 from weaklib.files import WeaklibError
 from weaklib.progress import track
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 SILENT = -70.0  # dBFS: a recording below this RMS is taken for silent
 QUIET = -20.0  # dB re the recording's RMS: a crop below this is not used
 FRAME = 0.1  # s: the grid on which loudness is known
 SHARES = (0.8, 0.1, 0.1)  # of train, validation and test
 
 _told: set = set()  # what was said of skipped recordings: once per process is enough
-
-#: Items per split.
-N_ITEMS = {"smoke": (64, 16, 16), "laptop": (4000, 100, 200), "full": (4000, 100, 200), "gpu": (20000, 500, 1000),
-           "paper": (20000, 500, 1000)}
 
 
 @dataclass(frozen=True)
@@ -56,16 +49,17 @@ class Folder(Corpus):
     train, 10 % each to validation and test, at least one to each. With fewer, the first 80 % of each recording's
     time is for training, the next 10 % for validation, the rest for testing.
 
-    Parameters
-    ----------
-    name : str
-        ``folder:PATH``; everything below PATH that ends in one of `SUFFIXES` is read.
-    split, preset : str
+    The name is ``folder:PATH``; everything below PATH that ends in one of `weaklib.audio.SUFFIXES` is read.
+
+    An item has ``mix (time,)``, and ``labels``: the path of the recording that it was cut from.
+
+    Options
+    -------
     duration : float, s
         Of an item. Shorter recordings are skipped.
     sr : int, Hz
-    n_items : int, optional
-        The preset's by default.
+    n_items : int
+        By default the preset's. Item ``i`` is the same however many there are.
 
     Attributes
     ----------
@@ -78,52 +72,48 @@ class Folder(Corpus):
         If there is no such folder, or nothing in it can be used.
     """
 
-    def __init__(self, name: str, split: str, preset: str, duration: float = 2.0, sr: int = 8000,
-                 n_items: int | None = None):
-        super().__init__(name, split, preset, sr)
-        self.duration, self.n_items = float(duration), int(n_items or N_ITEMS[preset][SPLITS.index(split)])
-        root = Path(name.removeprefix("folder:")).expanduser()
-        self._content, unread = _find(root)
-        key = {"corpus": "folder", "version": self.version, "sr": sr, "files": self._content}
-        n_bytes = sum((root / path).stat().st_size for path in self._content) // 2  # a store is smaller than a wav
-        store = cache.folder(key, lambda path: _render(path, root, list(self._content), sr), n_bytes)
+    SIZES = {"smoke": {"n_items": (64, 16, 16)}, "laptop": {"n_items": (4000, 100, 200)},
+             "gpu": {"n_items": (20000, 500, 1000)}}
+    SIZES["paper"] = SIZES["gpu"]
+    OPTIONS = {"duration": Option(float, 2.0, SHORTEST), "sr": Option(int, 8000, 1), "n_items": Option(int, least=1)}
+
+    def open(self):
+        root = Path(self.name.removeprefix("folder:")).expanduser()
+        found, unread = _find(root)
+        self._content = {name: sha for name, (_, sha, _) in found.items()}
+        paths = {name: path for name, (path, _, _) in found.items()}
+        key = {"corpus": "folder", "version": self.version, "sr": self.sr, "files": self._content}
+        n_bytes = sum(size for _, _, size in found.values()) // 2  # a store is smaller than a wav
+        store = cache.folder(key, lambda path: _render(path, paths, self.sr), n_bytes)
         index = files.read_json(store / "index.json")
         recordings = [Recording(**r) for r in index["recordings"]]
-        n = round(self.duration * sr)
-        usable = [r for r in recordings if r.length >= n]
-        short = [(r.path, f"lasts {r.length / sr:.2f} s, less than an item of {self.duration:g} s")
-                 for r in recordings if r.length < n]
+        self._recordings = [r for r in recordings if r.length >= self.n_samples]
+        short = [(r.path, f"lasts {r.length / self.sr:.2f} s, less than an item of {self.duration:g} s")
+                 for r in recordings if r.length < self.n_samples]
         self.skipped = sorted(unread + [tuple(s) for s in index["skipped"]] + short)
         for told in ((root, *skip) for skip in self.skipped):
             if told not in _told:
                 _told.add(told)
                 print(f"Skipped {told[1]}: it {told[2]}.")
-        if not usable:
+        if not self._recordings:
             raise WeaklibError(f"None of the {len(self.skipped)} recordings in {root} can be used, for the reasons "
                                "printed above; add some, or choose a shorter duration.")
         self._samples = np.asarray(np.memmap(store / "samples.i16", dtype="<i2", mode="r"))
-        self._recordings = usable
         self._starts, self._owners = self._crops(np.load(store / "power.npy"))
         if not len(self._starts):
-            raise WeaklibError(f"The {split} part of {root} is shorter than an item of {self.duration:g} s; add "
+            raise WeaklibError(f"The {self.split} part of {root} is shorter than an item of {self.duration:g} s; add "
                                "recordings, or choose a shorter duration.")
 
     @property
     def identity(self) -> dict:
+        """Of the content, wherever it lies, and not of the preset: what that has is the number of items."""
         content = cache.digest({"sr": self.sr, "files": self._content})
         return {"name": "folder", "version": self.version, "seed": self.seed, "content": content,
                 "duration": self.duration, "n_items": self.n_items}
 
-    def __len__(self) -> int:
-        return self.n_items
-
-    def __getitem__(self, i: int) -> dict:
-        """Return ``mix (time,)``, and ``labels``: the path of the recording that it was cut from."""
-        if not 0 <= i < len(self):
-            raise IndexError(f"Item {i} of {len(self)}.")
-        u = np.random.default_rng([self.seed, SPLITS.index(self.split), 6, i]).random()
-        k = int(u * len(self._starts))
-        crop = self._samples[self._starts[k]:][:round(self.duration * self.sr)]
+    def item(self, i):
+        k = int(self.rng(6, i).random() * len(self._starts))
+        crop = self._samples[self._starts[k]:][:self.n_samples]
         return {"mix": torch.from_numpy(audio.level(crop, LEVEL)), "labels": [self._recordings[self._owners[k]].path]}
 
     def _crops(self, power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -159,28 +149,46 @@ def _hop(sr: int) -> int:
     return max(1, round(FRAME * sr))
 
 
-def _find(root: Path) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Find the audio files below `root`: path -> SHA-256, and what is left out, with the reason."""
+def _find(root: Path) -> tuple[dict[str, tuple[Path, str, int]], list[tuple[str, str]]]:
+    """Find the audio files below `root`: name -> path, SHA-256 and size; and what is left out, with the reason."""
     if not root.is_dir():
         raise WeaklibError(f"There is no folder {root}; check the path after 'folder:'.")
     found, unread, seen = {}, [], {}
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root).as_posix()
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith(".") or not path.is_file():
+    for path in sorted(_walk(root, unread)):
+        name = _name(path, root)
+        if path.suffix.lower() not in audio.SUFFIXES or path.name.startswith("."):
             continue
         try:
-            sha = files.sha256(path)
+            if not path.is_file():
+                if path.is_symlink():
+                    unread.append((name, "is a link to nothing"))
+                continue
+            sha, size = files.sha256(path), path.stat().st_size
         except OSError as e:
             unread.append((name, f"cannot be opened ({e.strerror})"))
             continue
         if sha in seen:  # a copy could land in another split
             unread.append((name, f"is a copy of {seen[sha]}"))
         else:
-            found[name], seen[sha] = sha, name
+            found[name], seen[sha] = (path, sha, size), name
     if not found:
-        raise WeaklibError(f"{root} holds no recording that can be opened ({', '.join(SUFFIXES)}); choose another "
-                           "folder.")
+        raise WeaklibError(f"{root} holds no recording that can be opened ({', '.join(audio.SUFFIXES)}); choose "
+                           "another folder.")
     return found, unread
+
+
+def _walk(root: Path, unread: list):
+    """Yield the paths of everything below `root` but folders; those that cannot be listed go to `unread`."""
+    def cannot(e):
+        unread.append((_name(Path(e.filename), root), f"cannot be listed ({e.strerror})"))
+
+    for folder, _, names in os.walk(root, onerror=cannot):
+        yield from (Path(folder, name) for name in names)
+
+
+def _name(path: Path, root: Path) -> str:
+    """Path below `root`, as it can be printed and stored: a file name may be bytes that are no text."""
+    return os.fsencode(path.relative_to(root).as_posix()).decode(errors="backslashreplace")
 
 
 def _mono(path: Path, sr: int) -> np.ndarray:
@@ -191,22 +199,25 @@ def _mono(path: Path, sr: int) -> np.ndarray:
     if audio.db(audio.rms(x)) < SILENT:
         raise WeaklibError(f"{path} is nearly silent, or its channels cancel; choose a file with sound.")
     x = audio.resample(x, file_sr, sr)
-    return x / np.abs(x).max()
+    peak = np.abs(x).max(initial=0)
+    if not peak > 0:
+        raise WeaklibError(f"{path} leaves nothing at {sr} Hz; choose a longer file, or a higher sr.")
+    return x / peak
 
 
-def _render(path: Path, root: Path, names: list[str], sr: int) -> None:
+def _render(path: Path, recorded: dict[str, Path], sr: int) -> None:
     """Write ``samples.i16`` (all recordings in a row), ``power.npy`` (per frame) and ``index.json`` into `path`."""
     hop = _hop(sr)
     recordings, skipped, power, start, frame = [], [], [np.zeros(0)], 0, 0
     with open(path / "samples.i16", "wb") as f:  # one by one: they may not fit into memory together
-        for name in track(names, "reading recordings"):
+        for name, place in track(recorded.items(), "reading recordings", total=len(recorded)):
             try:
-                x = _mono(root / name, sr)
-            except WeaklibError as e:
-                skipped.append((name, str(e).removeprefix(f"{root / name} ").rstrip(".")))
+                x = _mono(place, sr)
+            except Exception as e:  # whatever is wrong with one file, the others are as good as before
+                skipped.append((name, _reason(e, place)))
                 continue
             np.round(x * (2 ** 15 - 1)).astype("<i2").tofile(f)
-            frames = x[:len(x) // hop * hop].reshape(-1, hop)
+            frames = x[:len(x) // hop * hop].reshape(-1, hop) if len(x) >= hop else x[None]
             power.append(np.square(audio.rms(frames)))
             recordings.append(vars(Recording(name, start, len(x), frame, len(frames))))
             start, frame = start + len(x), frame + len(frames)
@@ -214,16 +225,9 @@ def _render(path: Path, root: Path, names: list[str], sr: int) -> None:
     files.write_json(path / "index.json", {"recordings": recordings, "skipped": skipped})
 
 
-def corpus(name: str, split: str, preset: str, duration: float = 2.0, sr: int = 8000,
-           n_items: int | None = None) -> Folder:
-    """Load a split of ``folder:PATH``; the options are those of `Folder`.
-
-    Raises
-    ------
-    WeaklibError
-        If an option is not positive, or as `Folder` says.
-    """
-    if not (duration > 0 and sr > 0 and (n_items is None or n_items > 0)):
-        raise WeaklibError(f"duration={duration}, sr={sr} and n_items={n_items} make no items; choose positive "
-                           "numbers.")
-    return Folder(name, split, preset, duration, sr, n_items)
+def _reason(e: Exception, path: Path) -> str:
+    """What is wrong with a recording, to go on from "it"."""
+    says = str(e).encode(errors="backslashreplace").decode().rstrip(".")  # the path may hold bytes that are no text
+    if isinstance(e, WeaklibError) and says.startswith(str(path)):
+        return says.removeprefix(str(path)).lstrip(", ")
+    return f"cannot be read ({says or type(e).__name__})"

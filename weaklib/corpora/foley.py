@@ -22,7 +22,7 @@ from scipy.signal import butter, fftconvolve, sosfilt
 
 from weaklib.corpora import fluid
 from weaklib.corpora.composer import SCALES
-from weaklib.corpora.fluid import pretty_midi
+from weaklib.midi import instrument, pretty_midi
 
 SR = 16000  # Hz
 
@@ -353,7 +353,7 @@ def typing(rng, n):
 
 def _play(rng, notes, program, n, is_drum=False):
     """Play notes (s) on a program of the SoundFont, tuned up or down by up to a semitone."""
-    inst = fluid.instrument(notes, program, is_drum)
+    inst = instrument(notes, program, is_drum)
     inst.pitch_bends = [pretty_midi.PitchBend(int(rng.integers(-4096, 4096)), 0)]
     return fluid.render(inst, SR)[:n]
 

@@ -9,8 +9,6 @@ otherwise: the config of a run names its corpus, and nothing else about it.
 
 Contents
 --------
-corpus
-    What `weaklib.corpora.load` calls.
 Slakh
     A split, item by item.
 split_of
@@ -26,12 +24,13 @@ from pathlib import Path
 
 import numpy as np
 
-from weaklib import audio, files
-from weaklib.corpora import SPLITS, cache
-from weaklib.corpora.band import INSTRUMENTS, LOWEST, PITCHES, SR, Scored, by_song
-from weaklib.corpora.fluid import pretty_midi
+from weaklib import audio, files, midi
+from weaklib.corpora import SPLITS, Option, cache
+from weaklib.corpora.band import INSTRUMENTS, SR
+from weaklib.corpora.scored import Scored, by_song
 from weaklib.files import WeaklibError
 from weaklib.progress import track as progress
+from weaklib.rolls import LOWEST, PITCHES
 
 UNCORRECTED = "_uncorrected"  # what the name of a corpus ends in if its bass is left as written
 #: Corpus -> its folder as unpacked, how that may begin, and the archive.
@@ -54,47 +53,23 @@ PEDAL, DOWN = 64, 64  # the controller of the sustain pedal, and from which valu
 TRACK_BYTES = 145 * 3600 // 2100 * SR * 2 * 2  # roughly, in the store: a track of mean length with two of the classes
 
 
-def corpus(name: str, split: str, preset: str, duration: float = 4.0, hop_length: int = 500, min_sources: int = 1,
-           bass_octave: bool | None = None, pedal: bool = False) -> Slakh:
-    """Load a split of `slakh` or `babyslakh`, reading the download on first use.
-
-    Parameters
-    ----------
-    name : {"slakh", "babyslakh", "slakh_uncorrected", "babyslakh_uncorrected"}
-    split : str
-        See `weaklib.corpora.load`.
-    preset : str
-        Whichever: each means all tracks.
-    duration : float, s
-        Of an item.
-    hop_length : int, samples
-        Of the rolls; hung2021 has 500, which is 32 frames per second.
-    min_sources : {1, 2, 3}
-        How many of the three classes a track must have.
-    bass_octave : bool, optional
-        Whether to write the bass where it sounds, 12 semitones below its score; by default it is, but for the corpora
-        whose names end in ``_uncorrected``.
-    pedal : bool
-        Whether notes go on while the sustain pedal is down.
-
-    Raises
-    ------
-    WeaklibError
-        If the download is not there, or an option makes no sense or leaves nothing.
-    """
-    if round(duration * SR) < 1 or hop_length < 1 or min_sources not in (1, 2, 3):
-        raise WeaklibError(f"duration={duration}, hop_length={hop_length} and min_sources={min_sources} make no clips; "
-                           "choose more than 0 s, at least 1 sample, and 1 to 3 sources.")
-    if bass_octave is None:
-        bass_octave = not name.endswith(UNCORRECTED)
-    return Slakh(name, split, preset, duration, hop_length, min_sources, bool(bass_octave), bool(pedal))
-
-
 class Slakh(Scored):
     """A split of `slakh` or `babyslakh`; its items are those of `Scored`.
 
     The stems of a class are summed, and the mixture is the sum of the three classes, not the download's own. Notes
     beyond the 88 keys of a piano are dropped.
+
+    Options
+    -------
+    duration, hop_length
+        As of `Scored`.
+    min_sources : {1, 2, 3}
+        How many of the three classes a track must have.
+    bass_octave : bool
+        Whether to write the bass where it sounds, 12 semitones below its score; by default it is, but for the corpora
+        whose names end in ``_uncorrected``.
+    pedal : bool
+        Whether notes go on while the sustain pedal is down.
 
     Attributes
     ----------
@@ -106,35 +81,40 @@ class Slakh(Scored):
         Tracks of the split that the download lacks.
     """
 
-    def __init__(self, name, split, preset, duration, hop_length, min_sources, bass_octave, pedal):
-        super().__init__(name, split, preset, duration, hop_length)
-        self.options = {"min_sources": min_sources, "bass_octave": bass_octave, "pedal": pedal}
-        name = name.removesuffix(UNCORRECTED)  # from here on that of the download: both share what is stored
+    SR, INSTRUMENTS = SR, INSTRUMENTS
+    SIZES = None  # each preset means all tracks
+    OPTIONS = Scored.OPTIONS | {"min_sources": Option(int, 1, 1, len(INSTRUMENTS)), "bass_octave": Option(bool),
+                                "pedal": Option(bool, False)}
+
+    def default(self, option):
+        return not self.name.endswith(UNCORRECTED)  # of `bass_octave`
+
+    def open(self):
+        name = self.name.removesuffix(UNCORRECTED)  # from here on that of the download: both share what is stored
         root = _root(name)
-        wanted = [number for number in range(1, N_TRACKS[name] + 1) if split_of(name, number) == split]
+        wanted = [number for number in range(1, N_TRACKS[name] + 1) if split_of(name, number) == self.split]
         found = _tracks(root)
         tracks = {number: found[number] for number in wanted if number in found}
         self.missing = [f"Track{number:05}" for number in wanted if number not in tracks]
         if not tracks:
-            raise WeaklibError(f"{root} has no track of the {split} split; unpack {DOWNLOADS[name][2]} again, whole.")
-        key = {"corpus": name, "version": self.version, "split": split, "files": _fingerprint(tracks)}
-        self._store = cache.folder(key, lambda path: _build(path, name, split, list(tracks.values()), len(wanted)),
+            raise WeaklibError(f"{root} has no track of the {self.split} split; unpack {DOWNLOADS[name][2]} again, "
+                               "whole.")
+        key = {"corpus": name, "version": self.version, "split": self.split, "files": _fingerprint(tracks)}
+        self._store = cache.folder(key, lambda path: _build(path, name, self.split, list(tracks.values()), len(wanted)),
                                    n_bytes=len(tracks) * TRACK_BYTES)
         index = files.read_json(self._store / "index.json")
         self.left_out = [tuple(entry) for entry in index["left_out"]]
-        notes = by_song(_chosen(np.load(self._store / "notes.npy"), bass_octave, pedal), len(index["songs"]))
-        kept = [i for i, song in enumerate(index["songs"]) if len(song["stems"]) >= min_sources]
+        notes = _chosen(np.load(self._store / "notes.npy"), self.bass_octave, self.pedal)
+        notes = by_song(notes, len(index["songs"]), len(INSTRUMENTS))
+        kept = [i for i, song in enumerate(index["songs"]) if len(song["stems"]) >= self.min_sources]
         self.songs, self.notes = [index["songs"][i] for i in kept], [notes[i] for i in kept]
         self.lengths = [song["samples"] for song in self.songs]
         if not self.songs or not len(self):
-            raise WeaklibError(f"No track of the {split} split in {root} has {min_sources} of {', '.join(INSTRUMENTS)} "
-                               f"and lasts {duration:g} s; choose a smaller min_sources or duration.")
+            raise WeaklibError(f"No track of the {self.split} split in {root} has {self.min_sources} of "
+                               f"{', '.join(INSTRUMENTS)} and lasts {self.duration:g} s; choose a smaller min_sources "
+                               "or duration.")
 
-    @property
-    def identity(self) -> dict:
-        return super().identity | self.options
-
-    def _samples(self, song, start):
+    def samples(self, song, start):
         # Opened anew each time: as many open maps as tracks may be more than the system allows.
         stored = np.load(self._store / f"{self.songs[song]['track']}.npy", mmap_mode="r")[:, start:][:, :self.n_samples]
         sources = np.zeros((len(INSTRUMENTS), stored.shape[1]), dtype=np.int16)
@@ -272,12 +252,12 @@ def _stem(folder: Path, stem: str) -> tuple[np.ndarray, np.ndarray]:
         raise _LeftOut(f"known mistakes ({bad})")
     # The flags audio_rendered and midi_saved are no help: in BabySlakh they are all false.
     sound = [path for suffix in (".flac", ".wav") if (path := folder / "stems" / f"{stem}{suffix}").is_file()]
-    midi = folder / "MIDI" / f"{stem}.mid"
+    written = folder / "MIDI" / f"{stem}.mid"
     if not sound:
         raise _LeftOut("no audio")
-    if not midi.is_file():
+    if not written.is_file():
         raise _LeftOut("no MIDI")
-    score = _score(midi)
+    score = _score(written)
     try:
         wave, sr = audio.read(sound[0], allow_silent=True)
     except WeaklibError as e:
@@ -290,13 +270,13 @@ def _stem(folder: Path, stem: str) -> tuple[np.ndarray, np.ndarray]:
 def _score(path: Path) -> np.ndarray:
     """Read a MIDI file: array (n, 5) of onset (s), offset (s), pitch, velocity, offset under the pedal (s)."""
     try:
-        midi = pretty_midi.PrettyMIDI(str(path))
-    except Exception as e:  # the parser raises whatever a damaged file leads it to
+        played = midi.read(path).instruments
+    except WeaklibError as e:
         raise _LeftOut("damaged MIDI") from e
-    notes = sorted((n.start, n.end, n.pitch, n.velocity) for i in midi.instruments for n in i.notes)
+    notes = sorted((n.start, n.end, n.pitch, n.velocity) for i in played for n in i.notes)
     if not notes:
         raise _LeftOut("no notes")
-    pedal = sorted((c.time, c.value >= DOWN) for i in midi.instruments for c in i.control_changes if c.number == PEDAL)
+    pedal = sorted((c.time, c.value >= DOWN) for i in played for c in i.control_changes if c.number == PEDAL)
     notes = np.array(notes, dtype=np.float64)
     return np.column_stack([notes, _held(notes, np.array(pedal, dtype=np.float64).reshape(-1, 2))])
 

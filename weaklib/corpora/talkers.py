@@ -5,10 +5,8 @@ function of preset, seed, split and index alone. No voice, sentence or room is s
 
 Contents
 --------
-corpus
-    What `weaklib.corpora.load` calls.
 Talkers
-    The corpus.
+    A split, item by item.
 speakers, sentences
     Who talks, and what they say.
 """
@@ -16,13 +14,11 @@ from __future__ import annotations
 
 import zlib
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
-import torch
 
 from weaklib import audio, files
-from weaklib.corpora import SPLITS, Corpus, cache, espeak, rooms
+from weaklib.corpora import SPLITS, Corpus, Option, espeak, mixed, rooms
 from weaklib.files import WeaklibError
 from weaklib.progress import track
 
@@ -33,16 +29,6 @@ PAUSE = 0.25  # s between the sentences of an utterance
 SENTENCE = 4.0  # s, about, to foresee the size of a pool
 UTTERANCE = 6.0  # s, at least
 SHORTEST = 0.5  # s: an item this long or longer is never all pause
-
-#: Per preset: seconds of an item, items, speakers, sentences of each speaker, and rooms; triples are per split.
-PRESETS = {
-    "smoke": {"duration": 2.0, "n_items": (64, 16, 16), "speakers": (8, 4, 4), "sentences": 6, "rooms": (6, 2, 4)},
-    "laptop": {"duration": 2.0, "n_items": (4000, 100, 200), "speakers": (64, 8, 12), "sentences": 24,
-               "rooms": (200, 20, 40)},
-    "gpu": {"duration": 3.0, "n_items": (20000, 500, 1000), "speakers": (64, 8, 12), "sentences": 60,
-            "rooms": (600, 50, 100)},
-}
-PRESETS["full"] = PRESETS["laptop"]
 
 # Voices are espeak-ng's variants: other formants, other glottal sources. Left out: whispers, robots, and variants
 # that sound like one that is in. High and low voices alternate.
@@ -151,40 +137,19 @@ def _join(spoken: list, texts: list[str], at_least: float) -> list[tuple[np.ndar
     return utterances  # what is left over is too short, and dropped
 
 
-def _render(path: Path, cast: list[dict], key: dict) -> None:
-    """Render a split's pool into the folder `path`: ``speech.npy (time,)`` int16 and ``index.json``."""
-    n = key["sentences"]
-    texts = list(islice(sentences(key["split"], key["seed"]), len(cast) * n))
-    jobs = [{**cast[k // n], "text": text} for k, text in enumerate(texts)]
-    waves = espeak.say(jobs)
-    speech, index, start = [], [], 0
-    for k in track(range(len(cast)), f"talkers, {key['split']}"):
-        spoken = [_trim(audio.resample(wave / np.float32(2 ** 15), espeak.SR, SR)) for wave in islice(waves, n)]
-        utterances = _join(spoken, texts[k * n:][:n], key["at_least"])
-        if not utterances:
-            raise WeaklibError(f"No speaker of this preset talks for {key['at_least']:g} s; choose a shorter duration "
-                               "or a larger preset.")
-        for x, said in utterances:
-            speech.append(np.round(x * 2 ** 15).astype(np.int16))
-            index.append({"speaker": k, "start": start, "length": len(x), "text": said})
-            start += len(x)
-    np.save(path / "speech.npy", np.concatenate(speech))
-    files.write_json(path / "index.json", index)
-
-
 class Talkers(Corpus):
     """Mixtures of two talkers, dry, or in rooms if the name is ``talkers_reverb``.
 
-    Item ``i`` of both has the same voices, words, cuts and levels. In rooms, the two talkers of an item stand in the
-    same one, and the references are the reverberant sources.
+    An item has ``mix (time,)``, ``sources (2, time)``, ``labels`` (speakers) and ``text`` (one per source). Item ``i``
+    of both corpora has the same voices, words, cuts and levels. In rooms, the two talkers of an item stand in the same
+    one, and the references are the reverberant sources.
 
-    Parameters
-    ----------
-    name, split, preset : str
-    duration : float, s, optional
-        Of an item; the preset's by default.
-    n_items : int, optional
-        The preset's by default. Item ``i`` is the same however many there are.
+    Options
+    -------
+    duration : float, s
+        Of an item; by default the preset's.
+    n_items : int
+        By default the preset's. Item ``i`` is the same however many there are.
 
     Attributes
     ----------
@@ -192,42 +157,36 @@ class Talkers(Corpus):
         The split's voices.
     """
 
-    def __init__(self, name: str, split: str, preset: str, duration: float | None = None, n_items: int | None = None):
-        super().__init__(name, split, preset, SR)
-        sizes, k = PRESETS[preset], SPLITS.index(split)
-        self.duration = float(duration or sizes["duration"])
-        self.n_items = int(n_items or sizes["n_items"][k])
-        self.speakers = speakers(split, sizes["speakers"][k], self.seed)
-        key = {"corpus": "talkers", "version": self.version, "seed": self.seed, "split": split,
-               "speakers": len(self.speakers), "sentences": sizes["sentences"],
-               "at_least": max(UTTERANCE, self.duration)}
-        folder = cache.folder(key, lambda path: _render(path, self.speakers, key),
-                              n_bytes=round(len(self.speakers) * sizes["sentences"] * SENTENCE * SR * 2))
+    SR = SR
+    SIZES = {  # `sentences` of each speaker
+        "smoke": {"n_items": (64, 16, 16), "speakers": (8, 4, 4), "sentences": 6, "rooms": (6, 2, 4), "duration": 2.0},
+        "laptop": {"n_items": (4000, 100, 200), "speakers": (64, 8, 12), "sentences": 24, "rooms": (200, 20, 40),
+                   "duration": 2.0},
+        "gpu": {"n_items": (20000, 500, 1000), "speakers": (64, 8, 12), "sentences": 60, "rooms": (600, 50, 100),
+                "duration": 3.0}}
+    OPTIONS = {"duration": Option(float, least=SHORTEST), "n_items": Option(int, least=1)}
+    STANDS_IN_FOR = "WSJ0-2mix"
+
+    def open(self):
+        self.speakers = speakers(self.split, self.sizes["speakers"], self.seed)
+        n, self._at_least = self.sizes["sentences"], max(UTTERANCE, self.duration)
+        folder = self.stored(len(self.speakers) * n * SENTENCE * SR * 2,
+                             speakers=len(self.speakers), sentences=n, at_least=self._at_least)
         self._speech = np.asarray(np.load(folder / "speech.npy", mmap_mode="r"))  # plain views of it slice faster
         utterances = files.read_json(folder / "index.json")
         self._utterances = [[u for u in utterances if u["speaker"] == s] for s in range(len(self.speakers))]
         self._rirs = None
-        if name == "talkers_reverb":
-            self._rirs = rooms.load(split, sizes["rooms"][k], SR, self.seed).rirs
+        if self.name == "talkers_reverb":
+            self._rirs = rooms.load(self.split, self.sizes["rooms"], SR, self.seed).rirs
 
-    @property
-    def identity(self) -> dict:
-        return {**super().identity, "duration": self.duration, "n_items": self.n_items}
-
-    def __len__(self) -> int:
-        return self.n_items
-
-    def __getitem__(self, i: int) -> dict:
-        """Return ``mix (time,)``, ``sources (2, time)``, ``labels`` (speakers) and ``text`` (one per source)."""
-        if not 0 <= i < len(self):
-            raise IndexError(f"Item {i} of {len(self)}.")
+    def item(self, i):
         # One vector of uniform numbers decides everything, so that the dry and the reverberant item agree.
-        u = np.random.default_rng([self.seed, SPLITS.index(self.split), 3, i]).random(8)
+        u = self.rng(3, i).random(8)
         first = int(u[0] * len(self.speakers))
         second = (first + 1 + int(u[1] * (len(self.speakers) - 1))) % len(self.speakers)
         room = None if self._rirs is None else self._rirs[int(u[2] * len(self._rirs))]
         spread = SPREAD * (2 * u[3] - 1)
-        n = round(self.duration * SR)
+        n = self.n_samples
         sources, labels, text = np.empty((2, n), np.float32), [], []
         for s, (who, gain, which, where) in enumerate(((first, spread, u[4], u[5]), (second, -spread, u[6], u[7]))):
             utterance = self._utterances[who][int(which * len(self._utterances[who]))]
@@ -236,8 +195,7 @@ class Talkers(Corpus):
             sources[s] = audio.level(cut, LEVEL - 10 * np.log10(2) + gain)  # two of -3 dB add up to one of 0 dB
             labels.append(self.speakers[who]["name"])
             text.append(" ".join(utterance["text"]))
-        sources = torch.from_numpy(sources)
-        return {"mix": audio.mix(sources), "sources": sources, "labels": labels, "text": text}
+        return mixed(sources, labels, text=text)
 
     def _cut(self, utterance: dict, start: int, n: int, rir) -> np.ndarray:
         """Cut ``start:start + n`` out of an utterance, heard in a room if there is one."""
@@ -247,27 +205,21 @@ class Talkers(Corpus):
         dry = self._speech[utterance["start"] + start - before:][:before + n]
         return rooms.convolve(dry, rir)[before:]
 
-
-def corpus(name: str, split: str, preset: str, duration: float | None = None, n_items: int | None = None) -> Talkers:
-    """Load a split of `talkers` or `talkers_reverb`, rendering it on first use.
-
-    Parameters
-    ----------
-    name : {"talkers", "talkers_reverb"}
-    split, preset : str
-    duration : float, s, optional
-    n_items : int, optional
-        As of `Talkers`.
-
-    Raises
-    ------
-    WeaklibError
-        If `preset` is "paper", an option is too small or too large, or espeak-ng fails.
-    """
-    if preset == "paper":
-        raise WeaklibError("Readers for WSJ0-2mix and Libri2Mix are not part of the kit yet; use preset='gpu' (or "
-                           "'laptop') of this corpus, which stands in for them.")
-    if not (duration is None or duration >= SHORTEST) or not (n_items is None or n_items > 0):
-        raise WeaklibError(f"duration={duration} and n_items={n_items} make no items; choose {SHORTEST} s or more, and "
-                           "one item or more.")
-    return Talkers(name, split, preset, duration, n_items)
+    def render(self, path):
+        """Write ``speech.npy (time,)`` int16 and ``index.json``."""
+        n = self.sizes["sentences"]
+        texts = list(islice(sentences(self.split, self.seed), len(self.speakers) * n))
+        waves = espeak.say([{**self.speakers[k // n], "text": text} for k, text in enumerate(texts)])
+        speech, index, start = [], [], 0
+        for k in track(range(len(self.speakers)), f"talkers, {self.split}"):
+            spoken = [_trim(audio.resample(wave / np.float32(2 ** 15), espeak.SR, SR)) for wave in islice(waves, n)]
+            utterances = _join(spoken, texts[k * n:][:n], self._at_least)
+            if not utterances:
+                raise WeaklibError(f"No speaker of this preset talks for {self._at_least:g} s; choose a shorter "
+                                   "duration or a larger preset.")
+            for x, said in utterances:
+                speech.append(np.round(x * 2 ** 15).astype(np.int16))
+                index.append({"speaker": k, "start": start, "length": len(x), "text": said})
+                start += len(x)
+        np.save(path / "speech.npy", np.concatenate(speech))
+        files.write_json(path / "index.json", index)

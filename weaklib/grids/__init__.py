@@ -66,7 +66,8 @@ class Grid:
 
     def row(self, key: str) -> Row:
         """Return a row by its key; of several, the one that trains and does not report on another's runs."""
-        found = sorted([row for table in self.tables for row in table.rows] + [*self.others], key=lambda row: bool(row.of))
+        rows = [row for table in self.tables for row in table.rows] + [*self.others]
+        found = sorted(rows, key=lambda row: bool(row.of))
         hit = next((row for row in found if row.key == key), None)
         if hit is None:
             raise WeaklibError(f"Unknown row {key!r}; choose one of {', '.join(dict.fromkeys(r.key for r in found))}.")

@@ -1,4 +1,4 @@
-"""Rows, presets and claims of *Unsupervised Sound Separation Using Mixture Invariant Training* (Wisdom et al., 2020)."""
+"""Rows, presets and claims of *Unsupervised Sound Separation Using Mixture Invariant Training* (Wisdom et al.)."""
 from itertools import product
 
 from weaklib.claims import Bound, Cell, Claim, Gap, Ratio
@@ -49,9 +49,10 @@ FIGURE2 = Table(
         _mixture(domain, "input_mixture", of="" if domain == "dry" else "reverb_input_mixture"),
         *(_row(domain, mode, share) for mode, share in product(VOICES, (0, 100))))),
     splits={"test": ""}, floor=0.0, caption=(
-        "Two speakers, SI-SNRi on held-out voices (MSi: the best two of four outputs). PIT learns from separate voices, "
-        "MixIT from mixtures alone. The paper prints Figure 2 as an image without numbers; what its text says is tested "
-        "by the claims. Corpus `talkers`, synthetic voices, stands in for WSJ0-2mix."))
+        "Two speakers, SI-SNRi on held-out voices (MSi: the best two of four outputs). PIT learns from separate "
+        "voices, MixIT from mixtures alone. The paper prints Figure 2 as an image without numbers; what its text says "
+        "is tested by the claims."),
+    stand_ins={"talkers": "Corpus `talkers`, synthetic voices, stands in for WSJ0-2mix."})
 
 
 def _cells(mode: str, share: int) -> dict[str, Cell]:

@@ -3,8 +3,8 @@
 Conventions
 -----------
 Arguments are ``(est, ref)``; a loss has one number per example, shape ``(batch,)``, lower is better. Average it over
-the batch yourself. `pit` and `mixit` take waveforms ``(batch, source, time)``, are in dB, and come with the assignment that
-they are the loss of. Those of the score take logits, rolls and magnitudes: see `weaklib.losses.score`.
+the batch yourself. `pit` and `mixit` take waveforms ``(batch, source, time)``, are in dB, and come with the assignment
+that they are the loss of. Those of the score take logits, rolls and magnitudes: see `weaklib.losses.score`.
 
 Contents
 --------

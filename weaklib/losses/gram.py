@@ -29,7 +29,9 @@ class Gram(NamedTuple):
 
 
 def check(est, ref):
-    """Raise a WeaklibError unless `est` and `ref` are (batch, source, time) of one batch and length."""
+    """Raise a WeaklibError unless `est` and `ref` are tensors (batch, source, time) of one batch and length."""
+    if not (isinstance(est, torch.Tensor) and isinstance(ref, torch.Tensor)):
+        raise WeaklibError("est and ref must be tensors; torch.tensor makes one of an array.")
     if est.ndim != 3 or ref.ndim != 3 or est.shape[::2] != ref.shape[::2] or 0 in est.shape or 0 in ref.shape:
         raise WeaklibError(f"est {tuple(est.shape)} and ref {tuple(ref.shape)} must both be (batch, source, time) with "
                            "the same batch and time.")
@@ -62,6 +64,7 @@ def gram(est, ref):
     return Gram(total[:, n_ref:, n_ref:], total[:, :n_ref, n_ref:], total[:, :n_ref, :n_ref])
 
 
-def full_precision(x):
-    """Return `x` in float32, or in float64 if it is."""
-    return x if x.dtype is torch.float64 else x.float()
+def full_precision(est, ref):
+    """Return both in float32, or in float64 if `est` is."""
+    est = est if est.dtype is torch.float64 else est.float()
+    return est, ref.to(est.dtype)

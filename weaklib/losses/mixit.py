@@ -76,7 +76,7 @@ def mixit(est, ref, *, search="exact", snr_max=30.0, constraints=None):
     (_, n_src, n_time), n_mix = est.shape, ref.shape[1]
     _check_search(search, n_mix, n_src, constraints)
     with torch.autocast(est.device.type, enabled=False):
-        est, ref = full_precision(est), full_precision(ref)
+        est, ref = full_precision(est, ref)
         stats = gram(est, ref)
         floor, scale = threshold(stats.power, stats.mix_power, n_time, snr_max)
         with torch.no_grad():

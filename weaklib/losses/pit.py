@@ -39,7 +39,7 @@ def pit(est, ref, *, snr_max=30.0):
     if n_ref > n_src:
         raise WeaklibError(f"{n_ref} references need at least as many outputs, est has {n_src}.")
     with torch.autocast(est.device.type, enabled=False):
-        est, ref = full_precision(est), full_precision(ref)
+        est, ref = full_precision(est, ref)
         stats = gram(est, ref)
         slots = torch.nn.functional.pad(stats.power, (0, n_src - n_ref))  # energy, padded references too
         floor, scale = threshold(slots, stats.mix_power, n_time, snr_max)

@@ -2,10 +2,11 @@
 
 Conventions
 -----------
-Rolls are ``(batch, source, pitch, frame)`` with 88 pitches, MIDI 21 to 108, and values 0 or 1; a transcriptor's logits
-have the same shape. Magnitudes are ``(batch, freq, frame)`` for a mixture and ``(batch, source, freq, frame)`` for
-estimates. Every equation is a sum over sources, pitches and bins, and here a mean over frames: the ratios between them
-stay as published while a value does not depend on the length of a clip. A loss has shape ``(batch,)``.
+Rolls are ``(batch, source, pitch, frame)`` with 88 pitches, MIDI 21 to 108, and values 0 or 1 of any type; a
+transcriptor's logits have the same shape. Magnitudes are ``(batch, freq, frame)`` for a mixture and ``(batch, source,
+freq, frame)`` for estimates. Every equation is a sum over sources, pitches and bins, and here a mean over frames: the
+ratios between them stay as published while a value does not depend on the length of a clip. A loss has shape
+``(batch,)``.
 
 Contents
 --------
@@ -30,8 +31,8 @@ import torch
 import torch.nn.functional as F
 
 from weaklib.files import WeaklibError
+from weaklib.rolls import LOWEST, PITCHES
 
-LOWEST, PITCHES = 21, 88  # the keys of a piano
 CLAMP = 1e-4  # probability at which the cross-entropy of Eq. 9, unbounded below with its minus sign, stops growing
 
 
@@ -48,17 +49,26 @@ def score_loss(logits, roll, weights=None):
     -------
     Tensor, shape=(batch,)
     """
-    return _weighted(F.binary_cross_entropy_with_logits(logits, roll, reduction="none").sum(-2), weights)
+    return _weighted(_cross_entropy(logits, roll).sum(-2), weights)
 
 
 def multipitch_loss(logits, roll):
     """Cross-entropy of which pitches sound, whoever plays them, Eq. 2 ("L_inst" in the paper); see `score_loss`."""
-    return F.binary_cross_entropy_with_logits(logits.amax(1), roll.amax(1), reduction="none").sum(1).mean(-1)
+    return _cross_entropy(logits.amax(1), roll.amax(1)).sum(1).mean(-1)
 
 
 def activity_loss(logits, roll, weights=None):
     """Cross-entropy of who plays, whatever the pitch, Eq. 3 ("L_pitch" in the paper); see `score_loss`."""
-    return _weighted(F.binary_cross_entropy_with_logits(logits.amax(-2), roll.amax(-2), reduction="none"), weights)
+    return _weighted(_cross_entropy(logits.amax(-2), roll.amax(-2)), weights)
+
+
+def _cross_entropy(logits, roll):
+    return F.binary_cross_entropy_with_logits(logits, _real(roll), reduction="none")
+
+
+def _real(roll):
+    """A roll that arithmetic can be done with: those of booleans or integers become float32."""
+    return roll if roll.is_floating_point() else roll.float()
 
 
 def _weighted(loss, weights):
@@ -96,6 +106,7 @@ def separated_loss(logits, roll, weights=None, over=None):
 
 def adversarial_transcription_loss(logits, roll, weights=None):
     """Eq. 10, summed over the estimates: in estimate i, hear everything but instrument i. Arguments as in Eq. 5."""
+    roll = _real(roll)
     return _each(logits, roll[:, None] - only(roll), weights)
 
 
@@ -112,7 +123,7 @@ def adversarial_mixture_loss(logits, roll, weights=None, *, on: str = "all"):
     if on not in ("all", "active"):
         raise WeaklibError(f"Unknown notes {on!r} of the adversarial mixture loss; choose all or active.")
     largest = -math.log(CLAMP)
-    bce = F.binary_cross_entropy_with_logits(logits, roll, reduction="none").clamp(max=largest)
+    bce = _cross_entropy(logits, roll).clamp(max=largest)
     return -_weighted((bce if on == "all" else bce * roll).sum(-2), weights)
 
 
@@ -187,6 +198,7 @@ def harmonic_mask(roll, sr: int, n_fft: int, *, n_harmonics: int | None = None, 
     if roll.shape[-2] != PITCHES:
         raise WeaklibError(f"The roll has {roll.shape[-2]} pitches; harmonic_mask needs {PITCHES}, MIDI {LOWEST} to "
                            f"{LOWEST + PITCHES - 1}.")
+    roll = _real(roll)
     comb = _comb(sr, n_fft, n_harmonics, width, tuning).to(roll)
     return torch.matmul(comb, (roll > 0).to(roll)) > 0
 

@@ -30,6 +30,8 @@ from __future__ import annotations
 
 import torch
 
+from weaklib.losses.gram import full_precision
+
 EPS = 1e-8  # energy (sum over time) added inside every logarithm
 ZERO_RMS = 1e-8  # a reference at most this loud is zero
 ZERO_SNR_MAX = 20.0  # dB, threshold below the mixture for the outputs of zero references
@@ -50,8 +52,10 @@ def thresholded_snr(est, ref, *, snr_max=30.0):
     Returns
     -------
     Tensor, shape=(...,), dB
-        Lower is better. Finite, as is its gradient, for silent signals too: 1e-8 is added inside both logarithms.
+        float32, or float64 if `est` is. Lower is better. Finite, as is its gradient, for silent signals too: 1e-8 is
+        added inside both logarithms.
     """
+    est, ref = full_precision(est, ref)
     power = ref.square().sum(-1)
     floor, scale = 10 ** (-snr_max / 10) * power + EPS, power + EPS
     return decibel_loss((ref - est).square().sum(-1), floor, scale)

@@ -13,7 +13,6 @@ TASLP 27(8), 2019; hung2021, section 3.2.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from weaklib.models.tdcn import Depthwise

@@ -123,12 +123,17 @@ class LearnedBasis(nn.Module):
 
 
 class STFTBasis(nn.Module):
-    """A sqrt-Hann STFT; the network sees the magnitude, normalised over all bins and frames of a clip."""
+    """A sqrt-Hann STFT; the network sees the magnitude, normalised over all bins and frames of a clip.
 
-    def __init__(self, win_length: int, hop_length: int, power: float):
+    The epsilon of that normalisation decides what becomes of quiet clips. The published code has 1e-3, as in
+    `PReLUNorm`; the default, 1e-5, is what the committed results were made with. At an RMS of 1e-3 the estimates of the
+    two differ by some -12 dB.
+    """
+
+    def __init__(self, win_length: int, hop_length: int, power: float, eps: float = 1e-5):
         super().__init__()
         self.win_length, self.hop_length, self.n_bins = win_length, hop_length, win_length // 2 + 1
-        self.power = power
+        self.power, self.eps = power, eps
         self.gain = nn.Parameter(torch.ones(()))
         self.bias = nn.Parameter(torch.zeros(()))
 
@@ -136,7 +141,7 @@ class STFTBasis(nn.Module):
         """(batch, time) -> coefficients (batch, bin, frame) complex, features (batch, bin, frame)."""
         X = audio.stft(mix, self.win_length, self.hop_length)
         S = (X.abs() + 1e-8) ** self.power
-        return X, self.gain * F.layer_norm(S, S.shape[1:]) + self.bias
+        return X, self.gain * F.layer_norm(S, S.shape[1:], eps=self.eps) + self.bias
 
     def inverse(self, coefficients, length: int):
         """(batch, source, bin, frame) complex -> (batch, source, time)."""
@@ -155,6 +160,8 @@ class TDCN(nn.Module):
         The published basis is 2.5 ms / 1.25 ms: 40 / 20 at 16 kHz.
     n_bins : int
         Size of the learned basis; an STFT has ``win_length // 2 + 1``.
+    power, eps : float
+        Of the magnitudes of an STFT, and of their normalisation (published: 1e-3; see `STFTBasis`).
     n_channels, n_hidden : int
         Channels between and inside the blocks.
     n_repeats, n_dilations : int
@@ -168,8 +175,9 @@ class TDCN(nn.Module):
     """
 
     def __init__(self, n_src: int, *, basis: str = "learned", win_length: int = 40, hop_length: int = 20,
-                 n_bins: int = 256, power: float = 1.0, n_channels: int = 256, n_hidden: int = 512, n_repeats: int = 4,
-                 n_dilations: int = 8, skips: bool = False, consistency: str | None = "predicted"):
+                 n_bins: int = 256, power: float = 1.0, eps: float = 1e-5, n_channels: int = 256, n_hidden: int = 512,
+                 n_repeats: int = 4, n_dilations: int = 8, skips: bool = False,
+                 consistency: str | None = "predicted"):
         super().__init__()
         if basis not in ("learned", "stft"):
             raise WeaklibError(f"Unknown basis {basis!r}; choose learned or stft.")
@@ -177,7 +185,7 @@ class TDCN(nn.Module):
             raise WeaklibError(f"Unknown consistency {consistency!r}; choose predicted, uniform or None.")
         self.n_src, self.n_dilations, self.consistency = n_src, n_dilations, consistency
         self.basis = (LearnedBasis(win_length, hop_length, n_bins) if basis == "learned"
-                      else STFTBasis(win_length, hop_length, power))
+                      else STFTBasis(win_length, hop_length, power, eps))
         self.bottleneck = ScaledLinear(self.basis.n_bins, n_channels, bias=True)
         self.blocks = nn.ModuleList(Block(b, n_channels, n_hidden, 2 ** (b % n_dilations))
                                     for b in range(n_repeats * n_dilations))

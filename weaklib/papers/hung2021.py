@@ -29,7 +29,6 @@ that a trace which only a critic can hear does not pass for an instrument, nor o
 """
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
@@ -38,8 +37,8 @@ import torch
 from torch import nn
 
 from weaklib import audio, corpora, evaluation, keys, losses, metrics, runs, training
-from weaklib.losses.score import LOWEST, PITCHES
 from weaklib.models import TCN
+from weaklib.rolls import LOWEST, PITCHES
 from weaklib.specs import Separating, Transcribing
 
 CRITERION = "−loss on validation"
@@ -525,10 +524,11 @@ def _transcribe(network, x):
 _CLIP = 4 * SR  # what both are trained on
 
 SEPARATING = Separating(
-    about="a trio of piano, distorted guitar and bass; it has only heard sampled ones", sr=SR, block=_CLIP,
+    about="For piano, distorted guitar and bass. Trained on sampled instruments.", sr=SR, block=_CLIP,
     window=N_FFT, outputs=INSTRUMENTS, apply=_separate,
     fits=lambda config: config["stage"] in ("supervised", "isolated", "finetune"))
 TRANSCRIBING = Transcribing(
-    about="the notes of such a trio", sr=SR, block=_CLIP, window=N_FFT, hop=HOP,
+    about="For the notes of piano, distorted guitar and bass. Trained on sampled instruments.", sr=SR, block=_CLIP,
+    window=N_FFT, hop=HOP,
     outputs=dict(zip(INSTRUMENTS, (0, 30, 33))), lowest=LOWEST, apply=_transcribe,
     fits=lambda config: config["stage"] in ("transcriptor", "finetune") and config["judges"] == "score")

@@ -88,8 +88,9 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
     draw = mixing.Mixtures(matched, supervised, batch=cfg.batch, unsupervised=cfg.unsupervised,
                            one_or_two=cfg.one_or_two, seed=cfg.seed)
     validation = corpora.load(cfg.corpus, "validation", cfg.preset)
-    return training.Task(model, draw, partial(mixing.loss, snr_max=cfg.snr_max), evaluation.Criterion(
-        CRITERION, lambda m: np.mean(next(iter(score_on(m, validation).values())))))
+    criterion = evaluation.Criterion(CRITERION if "sources" in validation[0] else "MoMi on validation, dB",
+                                     lambda m: np.mean(next(iter(score_on(m, validation).values()))))
+    return training.Task(model, draw, partial(mixing.loss, snr_max=cfg.snr_max), criterion)
 
 
 # Scores
@@ -134,7 +135,7 @@ def _one(metric, *signals) -> float:
 
 
 SEPARATING = Separating(
-    about="two voices talking at once; it has only heard synthetic ones", sr=8000, window=512,
+    about="For two voices. Trained on synthetic speech.", sr=8000, window=512,
     block=4 * 8000,  # twice its training clips: half a block must tell who is who in the next
     outputs=tuple(f"output {i + 1}" for i in range(N_OUT)), apply=lambda network, mix: network.separate(mix),
     ordered=False)

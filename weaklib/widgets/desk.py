@@ -14,22 +14,37 @@ from __future__ import annotations
 import html
 import threading
 import traceback
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import ipywidgets as ui
 
-from weaklib import audition, inference, progress
+from weaklib import audition, files, inference, progress
 from weaklib.files import WeaklibError
 from weaklib.widgets.player import MAX_MB, StemPlayer, show_noted
 from weaklib.widgets.upload import LIMIT_MB, Upload
 
 #: Corpora to choose from: those that the kit renders itself.
 CORPORA = ("band", "talkers", "talkers_reverb", "sounds", "sounds_reverb")
-KEPT = 3        # results of a sound that are there to compare, at most
-LONGEST = 60.0  # s of a file on the desk, for a page holds all samples; what is saved may have any length
+KEPT = 3      # results of a sound that are there to compare, at most
+LONGEST = 60  # s of a file on the desk, for a page holds all samples; what is saved may have any length
 CORPUS, FILE = "a corpus", "your own file"
 SHIPPED = "comes with weaklib"
+MEASURES = {"separate": "SI-SDR", "transcribe": "F1"}
+#: What the dark theme of JupyterLab leaves as it is: ipywidgets' arrows, which are black, and red, which is dark.
+ARROW = "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath d='M5 7l4 4 4-4' " \
+        "fill='none' stroke='%23ddd' stroke-width='2'/%3E%3C/svg%3E"
+STYLE = f"""<style>
+.weaklib-wrong {{ color: firebrick; }}
+[data-jp-theme-light="false"] .weaklib-wrong {{ color: #ff9e8f; }}
+[data-jp-theme-light="false"] .weaklib-desk .widget-dropdown > select {{
+  background-image: url("data:image/svg+xml,{ARROW}");
+}}
+.weaklib-desk table {{ border-spacing: 0; }}
+.weaklib-desk :is(th, td) {{ padding: 0 12px 0 0; text-align: left; line-height: 1.7; }}
+.weaklib-desk caption {{ padding-top: 8px; font-weight: bold; text-align: left; }}
+</style>"""
 
 
 class Cancelled(Exception):
@@ -63,26 +78,33 @@ class Browser(ui.VBox):
 
         self.source = ui.ToggleButtons(options=[CORPUS, FILE], description="Sound")
         self.corpus = ui.Dropdown(options=CORPORA, description="Corpus")
-        self.item = ui.BoundedIntText(0, 0, 10_000, description="Test item")
+        self.item = ui.Dropdown(description="Test item", layout=ui.Layout(width="28em"))
         self.upload = Upload(limit_mb=limit_mb)
-        self.path = ui.Text(description="or path", placeholder="of a file where Python runs", continuous_update=False)
-        self.start = ui.BoundedFloatText(0, min=0, max=1e6, description="From, s")
-        self.seconds = ui.BoundedFloatText(audition.EXCERPT, min=0.1, max=LONGEST, description="for, s")
+        self.path = ui.Text(description="Or its path", placeholder="where Python runs; it wins over an upload",
+                            continuous_update=False, layout=ui.Layout(width="32em"))
+        self.start = _number(0, "Start (s)")
+        self.seconds = _number(audition.EXCERPT, f"Length (s, at most {LONGEST})")
         self.listen = _button("Hear the sound", icon="headphones")
         self.cancel = _button("Cancel", disabled=True)
-        self.bar = ui.FloatProgress(0, min=0, max=1, layout=ui.Layout(width="16em", visibility="hidden"))
+        self.bar = ui.FloatProgress(0, min=0, max=1, layout=ui.Layout(width="6em", visibility="hidden"))
         self.status = ui.HTML()
+        self.heading = ui.HTML()
         self.place = ui.VBox()
+        self._style = ui.HTML(STYLE, layout=ui.Layout(display="none"))
 
-        self._of_corpus = ui.HBox([self.corpus, self.item])
-        self._of_file = ui.VBox([self.upload, ui.HBox([self.path, self.start, self.seconds])])
+        self._of_corpus = _row(self.corpus, self.item)
+        self._of_file = ui.VBox([self.upload, _row(self.path, self.start, self.seconds)])
         self._picking = ui.VBox([self.source, self._of_corpus, self._of_file])
-        super().__init__([self._picking, ui.HBox([self.listen, self.cancel, self.bar]), self.status, self.place])
+        super().__init__([self._style, self._picking, _row(self.listen, self.cancel, self.bar), self.status,
+                          self.heading, self.place])
+        self.add_class("weaklib-desk")
         self.source.observe(self._sourced, "value")
+        self.corpus.observe(self._look, "value")
         self.listen.on_click(lambda _: self.work(partial(self._hear, self._wish()), self._show))
         self.upload.observe(lambda _: setattr(self.path, "value", ""), "path")
         self.cancel.on_click(lambda _: self._stop.set())
         self._sourced()
+        self._look()
 
     def _ipython_display_(self) -> None:
         show_noted(self, "Run the notebook up to here to choose sounds and methods, and to hear them.")
@@ -91,6 +113,17 @@ class Browser(ui.VBox):
         own = self.source.value == FILE
         self._of_file.layout.display = "" if own else "none"
         self._of_corpus.layout.display = "none" if own else ""
+
+    def _look(self, _=None):
+        """Offer the items of the corpus by what sounds in them, and choose one in which much does."""
+        self.item.options = []  # until they are known; nothing chosen is `audition.fullest` too
+        corpus = self.corpus.value
+        self.work(partial(audition.contents, corpus, "test", self.preset), partial(self._offered, corpus))
+
+    def _offered(self, corpus: str, heard: list):
+        if corpus == self.corpus.value:
+            self.item.options = [(f"{k}: {', '.join(names)}", k) for k, names in enumerate(heard)]
+            self.item.value = audition.fullest(heard)
 
     def close(self) -> None:
         """Close it with all that it holds, the uploaded file too."""
@@ -106,8 +139,9 @@ class Browser(ui.VBox):
         """What the controls ask for: a function that gets the sound, and its arguments."""
         if self.source.value == CORPUS:
             return audition.from_corpus, self.corpus.value, self.item.value, "test", self.preset
-        path = Path(self.path.value.strip() or self.upload.path).expanduser()
-        return _from_file, path, self.start.value, self.seconds.value, _changed(path)
+        typed = self.path.value.strip()
+        path = files.path(typed or self.upload.path or ".")
+        return _from_file, path, typed or path.name, self.start.value, self.seconds.value, _changed(path)
 
     def _sound(self, wish: tuple):
         return self.sound if wish == self._wanted else wish[0](*wish[1:])
@@ -120,6 +154,8 @@ class Browser(ui.VBox):
         old = self.player
         for name, value in found.items():
             setattr(self, name, value)
+        heard = f": {', '.join(self.sound.heard)}" if self.sound.heard else ""
+        self.heading.value = f"<b>{html.escape(self.sound.title + heard)}</b>"
         self.place.children = (self.player,)
         if old and old is not self.player:
             old.layout.close()
@@ -161,16 +197,16 @@ class Browser(ui.VBox):
         if self._stop.is_set():
             raise Cancelled
         self.bar.max, self.bar.value = max(1, total), done
-        self._say(f"{desc}, {done} of {total}")
+        self._say(f"{desc}, {done} of {total}" if total > 1 else f"{desc} ...")
 
     def _busy(self, busy: bool):
-        self.listen.disabled = busy
+        self.listen.disabled = self.corpus.disabled = busy
         self.cancel.disabled = not busy
         self.bar.value = 0
         self.bar.layout.visibility = "visible" if busy else "hidden"
 
     def _say(self, text: str, wrong: bool = False):
-        how = 'role="alert" style="color: firebrick"' if wrong else 'role="status"'
+        how = 'role="alert" class="weaklib-wrong"' if wrong else 'role="status"'
         self.status.value = f"<div {how}>{html.escape(text)}</div>"
 
 
@@ -196,8 +232,10 @@ class Desk(Browser):
 
     def __init__(self, *, preset: str = audition.PRESET, limit_mb: float = LIMIT_MB, device: str = "auto",
                  folder="outputs"):
-        super().__init__(preset=preset, limit_mb=limit_mb)
         self.device, self.folder, self.results = device, Path(folder), []
+        self.run = _button("", button_style="primary", icon="play")
+        self.save = _button("Save the result", icon="download")
+        super().__init__(preset=preset, limit_mb=limit_mb)
         known = sorted(inference.methods(), key=lambda m: m["method"] != inference.DEFAULT)  # it comes first
         self._models = {(m["does"], m["method"]): [(SHIPPED, SHIPPED)] * m["comes"] + [
             (record.id, record) for record in inference.trained(m["method"], m["does"])] for m in known}
@@ -211,12 +249,11 @@ class Desk(Browser):
         self.n_outputs = ui.BoundedIntText(description="Outputs")
         self.threshold = ui.FloatSlider(0, min=-0.5, max=0.5, step=0.05, description="Threshold",
                                         readout_format="+.2f")
-        self.run = _button("", button_style="primary", icon="play")
-        self.save = _button("Save the result", icon="download", disabled=True)
         self.scores = ui.HTML()
         self.children = [
-            self._picking, self.does, ui.HBox([self.method, self.model]), self.about, self.n_outputs, self.threshold,
-            ui.HBox([self.run, self.listen, self.save, self.cancel, self.bar]), self.status, self.place, self.scores]
+            self._style, self._picking, self.does, _row(self.method, self.model), self.about, self.n_outputs,
+            self.threshold, _row(self.run, self.listen, self.save, self.cancel, self.bar), self.status, self.heading,
+            self.place, self.scores]
         self.does.observe(self._tasked, "value")
         self.method.observe(self._chosen, "value")
         self.run.on_click(lambda _: self.work(partial(self._try, self._wish(), self._asked()), self._show))
@@ -236,7 +273,8 @@ class Desk(Browser):
         chosen = self.does.value, self.method.value
         spec = self._methods[chosen]
         _offer(self.model, self._models[chosen])
-        self.about.value = f"<p>{html.escape(spec['about'])}; at {spec['sr'] / 1000:g} kHz</p>"
+        reach = "Output" if spec["does"] == "separate" else "It hears"
+        self.about.value = html.escape(f"{spec['about']} {reach} up to {spec['sr'] / 2000:g}\xa0kHz.")
         self.n_outputs.layout.display = "none" if spec["ordered"] else ""
         self.n_outputs.min, self.n_outputs.max = 1, len(spec["outputs"])
         self.n_outputs.value = self.n_outputs.max
@@ -244,7 +282,9 @@ class Desk(Browser):
     def _hear(self, wish):
         results = self.results if wish == self._wanted else []
         sound = self._sound(wish)
-        return {"sound": sound, "_wanted": wish, "results": results, "player": _player(sound, results)}
+        player = _player(sound, results)
+        player.group = "mixture"  # "hear the sound", the button says
+        return {"sound": sound, "_wanted": wish, "results": results, "player": player}
 
     def _asked(self):
         """What the controls ask for: a function that makes a result of a sound."""
@@ -256,19 +296,18 @@ class Desk(Browser):
         return partial(audition.separate, n_outputs=self.n_outputs.value, **options)
 
     def _try(self, wish, asked):
-        found = self._hear(wish) if wish != self._wanted else {"sound": self.sound, "_wanted": wish}
-        result = asked(found["sound"])
-        others = [other for other in found.get("results", self.results) if other.title != result.title]
+        sound = self._sound(wish)
+        result = asked(sound)
+        others = [other for other in self.results if other.title != result.title] if wish == self._wanted else []
         results = [*others, result][-KEPT:]
-        while len(results) > 1 and _megabytes(found["sound"], results) > MAX_MB:
+        while len(results) > 1 and _megabytes(sound, results) > MAX_MB:
             results = results[1:]
-        player = _player(found["sound"], results)
-        player.group = result.title
-        return found | {"results": results, "player": player}
+        return {"sound": sound, "_wanted": wish, "results": results, "player": _player(sound, results)}
 
     def _show(self, found):
         super()._show(found)
-        tables = [(result.title, *audition.scores(self.sound, result)) for result in self.results]
+        tables = [(f"{result.title} ({MEASURES[result.does]}: higher is better)", *audition.scores(self.sound, result))
+                  for result in self.results]
         self.scores.value = "".join(_table(title, head, rows) for title, head, rows in tables if rows)
 
     def _save(self, group: str):
@@ -285,19 +324,26 @@ class Desk(Browser):
         self.save.disabled = busy or not self.results
 
 
-def _from_file(path: Path, start: float, seconds: float, changed):
+def _from_file(path: Path, known_as: str, start: float, seconds: float, changed):
     if path == Path():
         raise WeaklibError("There is no file yet; choose one to upload, or write the path of one.")
-    return audition.from_file(path, start, seconds)
+    if not 0 < seconds <= LONGEST:
+        raise WeaklibError(f"{seconds:g} s cannot be on the desk; choose a length of up to {LONGEST} s. What is saved "
+                           "is made of the whole file.")
+    try:
+        return audition.from_file(path, start, seconds)
+    except WeaklibError as e:
+        raise WeaklibError(str(e).replace(str(path), known_as)) from e  # nobody has put an upload where it lies
 
 
 def _changed(path: Path):
     """What tells a file from the one that was there before."""
-    return (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else None
+    with suppress(OSError):  # which reading it will tell of
+        return path.stat().st_mtime_ns, path.stat().st_size
 
 
 def _player(sound, results=()) -> StemPlayer:
-    for _ in progress.track(["all"], "drawing"):
+    for _ in progress.track(["all"], "drawing the spectrograms"):
         return StemPlayer(**audition.scene(sound, results, pictures=True))
 
 
@@ -315,10 +361,22 @@ def _offer(dropdown, options) -> None:
 
 
 def _button(description: str, **options) -> ui.Button:
-    return ui.Button(description=description, layout=ui.Layout(width="auto"), **options)
+    return ui.Button(description=description, layout=ui.Layout(width="auto", flex="0 0 auto"), **options)
+
+
+def _number(value: float, description: str) -> ui.FloatText:
+    return ui.FloatText(value, description=description, style={"description_width": "initial"},
+                        layout=ui.Layout(width=f"{len(description) // 2 + 10}em"))
+
+
+def _row(*children) -> ui.HBox:
+    """Side by side, or under each other where a page is narrow."""
+    return ui.HBox(children, layout=ui.Layout(flex_flow="row wrap", grid_gap="0 8px"))
 
 
 def _table(title, head, rows) -> str:
     lines = [f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
              for tag, cells in [("th", head), *(("td", row) for row in rows)]]
-    return f'<table cellpadding="6"><caption>{html.escape(title)}</caption>{"".join(lines)}</table>'
+    alone = [row[0] for row in rows if audition.UNDEFINED in row]
+    note = "".join(f"Only {html.escape(name)} sounds here: there is nothing to separate it from." for name in alone)
+    return f'<table><caption>{html.escape(title)}</caption>{"".join(lines)}</table>{note}'

@@ -188,6 +188,29 @@ const clock = (time) => {
   return `${Math.floor(tenths / 600)}:${((tenths % 600) / 10).toFixed(1).padStart(4, "0")}`;
 };
 
+/** From Hz to what a scale counts in equal steps; those of constant Q and of a roll are MIDI pitches. */
+const toPitch = (hertz) => 69 + 12 * Math.log2(hertz / 440);
+const toMel = (hertz) => 2595 * Math.log10(1 + hertz / 700);
+const STEPS = { linear: (hertz) => hertz, mel: toMel, cqt: toPitch, roll: toPitch };
+const toHertz = (pitch) => 440 * 2 ** ((pitch - 69) / 12);
+const ROOM = 0.17; // of a lane's height, from one mark to the next, and half of it to the edges
+
+/** Marks of an axis, text and height, as many as there is room for. */
+function marksOf(scale, height) {
+  const octaves = Array.from({ length: 11 }, (_, k) => [`C${k - 1}`, toHertz(12 * k)]);
+  const step = [100, 200, 500, 1000, 2000, 5000, 10000].find((s) => height(s) - height(0) >= ROOM) ?? 20000;
+  const round = scale === "linear"
+    ? Array.from({ length: 100 }, (_, k) => k * step)
+    : [20, 50, 100, 200, 500, 1000, 2000, 4000, 8000, 16000];
+  const text = (hertz) => (hertz < 1000 ? `${hertz} Hz` : `${hertz / 1000} kHz`);
+  const marks = [];
+  for (const [name, hertz] of scale === "roll" ? octaves : round.map((hertz) => [text(hertz), hertz])) {
+    const at = height(hertz);
+    if (at >= Math.max(ROOM / 2, (marks.at(-1)?.[1] ?? -1) + ROOM) && at <= 1 - ROOM / 2) marks.push([name, at]);
+  }
+  return marks;
+}
+
 const HELP = [
   ["space", "play, pause"],
   ["← →", "1 s back, on; with shift 0.1 s"],
@@ -195,7 +218,7 @@ const HELP = [
   ["↑ ↓", "choose a stem"],
   ["1 … 9", "solo a stem; with shift mute it"],
   ["s, m", "solo, mute the chosen stem"],
-  ["g", "the next group, at the same place"],
+  ["g", "the next group, at the same place; with shift the one before"],
   ["[ ]", "the loop begins, ends here"],
   ["l", "loop on, off"],
   ["p", "the next picture"],
@@ -204,19 +227,23 @@ const HELP = [
 
 /** Build the page's part of a player into `el`; returns what to call when it goes. */
 function view(model, engine, el) {
-  const { tracks, groups, pictures, pitches, fmax, gain_db: scale } = model.get("_scene");
+  const { tracks, groups, pictures, axes, legends, gain_db: decibels } = model.get("_scene");
   const { duration } = engine;
   const names = Object.keys(groups);
   const nRows = Math.max(...names.map((name) => groups[name].length));
   const rowsNow = () => groups[model.get("group")];
-  const heights = { [pictures[0]]: (pitch) => (440 * 2 ** ((pitch - 69) / 12)) / fmax }; // of a pitch, by picture
-  for (const [name, [low, high]] of Object.entries(pitches)) heights[name] = (pitch) => (pitch - low) / (high - low);
+  const heights = {}; // of a frequency, from 0 to 1, by picture
+  for (const [name, [kind, low, high]] of Object.entries(axes)) {
+    heights[name] = (hertz) => (STEPS[kind](hertz) - low) / (high - low);
+  }
   const urls = new Map();
   const percent = (time) => `${(100 * time) / duration}%`;
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches; // then it jumps, four times a second
   let chosen = 0; // row that s and m act on
   let drag = null;
   let lastLoop = null;
+  let heardNow = model.get("group");
+  let heardBefore = null;
   let withNotes = true;
   let frame = 0;
 
@@ -273,10 +300,12 @@ function view(model, engine, el) {
     svg.setAttribute("preserveAspectRatio", "none");
     svg.setAttribute("role", "img");
     svg.append(document.createElementNS(svg.namespaceURI, "path"));
+    const instead = make("span", { class: "instead", "aria-hidden": "true" });
     const strip = make("div", { class: "strip", role: "group" }, title, solo, mute, gain);
-    const lane = make("div", { class: "lane" }, image, svg);
-    for (const part of [strip, lane]) part.style.gridRow = row + 1;
-    return { strip, lane, solo, mute, gain, title, image, svg };
+    const scale = make("div", { class: "scale", "aria-hidden": "true" });
+    const lane = make("div", { class: "lane" }, image, svg, instead);
+    for (const part of [strip, scale, lane]) part.style.gridRow = row + 1;
+    return { strip, scale, lane, solo, mute, gain, title, image, svg, instead };
   });
   const region = make("div", { class: "region", hidden: "" });
   const playhead = make("div", { class: "playhead" });
@@ -299,8 +328,13 @@ function view(model, engine, el) {
   }
   axis.style.gridRow = nRows + 1;
   const status = make("div", { class: "status", role: "status" });
-  const common = make("span", {}, `one gain for all: ${scale < 0 ? "−" : "+"}${Math.abs(scale).toFixed(1)} dB`);
-  const keys = make("dl", {}, ...HELP.flatMap(([key, what]) => [make("dt", {}, key), make("dd", {}, what)]));
+  const common = make(
+    "span", {}, `all tracks ${decibels < 0 ? "attenuated" : "amplified"} by ${Math.abs(decibels).toFixed(1)} dB`,
+  );
+  const legend = make("span", { class: "legend" });
+  const keys = make(
+    "dl", {}, ...HELP.map(([key, what]) => make("div", {}, make("dt", {}, key), make("dd", {}, what))),
+  );
   const help = make("details", { "aria-label": "Keys" }, make("summary", {}, "Keys"), keys);
   const root = make(
     "div",
@@ -309,8 +343,8 @@ function view(model, engine, el) {
       "data-lm-suppress-shortcuts": "true", // JupyterLab would take m, 1 and space for its own
     },
     toolbar,
-    make("div", { class: "lanes" }, ...rows.flatMap((row) => [row.strip, row.lane]), timeline, axis),
-    make("div", { class: "foot" }, status, common, help),
+    make("div", { class: "lanes" }, ...rows.flatMap((row) => [row.strip, row.scale, row.lane]), timeline, axis),
+    make("div", { class: "foot" }, status, common, legend, help),
   );
   root.engine = engine; // for the console, and for tests
   el.append(root);
@@ -356,7 +390,8 @@ function view(model, engine, el) {
   function onkeydown(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's and the notebook's
     event.stopPropagation();
-    const { key, target, shiftKey } = event;
+    const { target, shiftKey } = event;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key; // the same with Caps Lock
     if (target.matches("select")) return;
     if (target.matches("input") && /^(Arrow|Home|End|Page)/.test(key)) return;
     if (target.matches("button, summary") && (key === " " || key === "Enter")) return;
@@ -373,7 +408,7 @@ function view(model, engine, el) {
       ArrowDown: () => choose(chosen + 1),
       s: () => flip("solo", chosen),
       m: () => flip("mute", chosen),
-      g: () => set("group", next(names, model.get("group"))),
+      g: () => set("group", shiftKey ? heardBefore ?? model.get("group") : next(names, model.get("group"))),
       l: toggleLoop,
       p: () => set("picture", next(pictures, model.get("picture"))),
       n: () => ((withNotes = !withNotes), refresh()),
@@ -423,13 +458,15 @@ function view(model, engine, el) {
     play.textContent = playing ? "❚❚" : "▶";
     play.setAttribute("aria-label", playing ? "Pause" : "Play");
     unloop.setAttribute("aria-pressed", Boolean(loop.length));
-    notesButton.setAttribute("aria-pressed", withNotes);
     groupButtons.forEach((one, g) => one.setAttribute("aria-pressed", names[g] === group));
     picture.value = shown;
     level.value = model.get("level");
     level.setAttribute("aria-valuetext", `${level.value} dB`);
+    if (group !== heardNow) [heardBefore, heardNow] = [heardNow, group];
+    const seen = new Set();
+    let noted = false;
     rows.forEach((row, r) => {
-      row.strip.hidden = row.lane.hidden = r >= titles.length;
+      row.strip.hidden = row.scale.hidden = row.lane.hidden = r >= titles.length;
       if (row.lane.hidden) return;
       const track = rowsNow()[r];
       const { notes } = tracks[track];
@@ -450,13 +487,34 @@ function view(model, engine, el) {
       const url = urlOf(track, name);
       if (row.image.getAttribute("src") !== url) row.image.setAttribute("src", url);
       row.image.alt = `${name} of ${title}`;
-      // Pitches are drawn where they are, or their fundamental is, if the picture has a place for that.
+      row.instead.textContent = name === shown ? "" : name;
+      seen.add(name);
+      // Notes are drawn where their fundamental is, if the picture has a place for that.
       const height = heights[name];
-      row.svg.style.display = withNotes && height && notes.length ? "" : "none";
+      const drawn = height && notes.length;
+      noted ||= drawn;
+      row.svg.style.display = withNotes && drawn ? "" : "none";
       row.svg.setAttribute("aria-label", `${notes.length} notes of ${title}`);
-      const line = ([onset, offset, pitch]) => `M${onset} ${(1 - height(pitch)).toFixed(4)}H${offset}`;
+      const line = ([onset, offset, pitch]) => `M${onset} ${(1 - height(toHertz(pitch))).toFixed(4)}H${offset}`;
       row.svg.firstChild.setAttribute("d", height ? notes.map(line).join("") : "");
+      if (row.scale.dataset.of !== name) {
+        row.scale.dataset.of = name;
+        row.scale.replaceChildren(...(height ? marksOf(axes[name][0], height) : []).map(([text, at]) => {
+          const mark = make("span", {}, text);
+          mark.style.bottom = `${100 * at}%`;
+          return mark;
+        }));
+      }
     });
+    notesButton.disabled = !noted;
+    notesButton.setAttribute("aria-pressed", Boolean(withNotes && noted));
+    legend.replaceChildren(...[...seen].flatMap((name) => {
+      const [colours, low, high] = legends[name];
+      const bar = make("i");
+      bar.style.background = colours;
+      const text = (words) => make("span", {}, words);
+      return [...(seen.size > 1 ? [text(`${name}:`)] : []), text(low), bar, text(high)];
+    }));
     if (loop.length) lastLoop = loop;
     if (!drag) place(loop);
     move();

@@ -39,20 +39,23 @@ PEAK = 0.99  # of full scale; the rest is for rounding
 MAX_MB = 64  # of samples; decoded they take twice that in the browser
 COLUMNS, ROWS = 900, 160  # at most, of a picture
 SPECTROGRAM = "spectrogram"
+COLOURS = {SPECTROGRAM: "magma"}  # of matplotlib; all other pictures have
+OTHERS = "viridis"
 HERE = Path(__file__).parent
 
 
-def pack(tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | None = None,
-         pictures: dict | None = None, pitches: dict | None = None, fmax: float | None = None) -> dict:
+def pack(tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | None = None, group: str | None = None,
+         pictures: dict | None = None, axes: dict | None = None, ends: dict | None = None, scale: str | None = None,
+         fmax: float | None = None) -> dict:
     """Check and convert all that the browser needs; see `StemPlayer` for the parameters.
 
     Returns
     -------
     dict
-        ``sr``, ``fmax``, ``gain_db``; ``groups``, name -> indices of tracks; ``pictures``, names; ``pitches``, name ->
-        pitches at the lower and the upper edge of those that have an axis of them; ``tracks``, a list
-        of dicts with ``title``, ``channels``, ``audio`` (int16, channel after channel), ``pictures`` (name -> PNG) and
-        ``notes``.
+        ``sr``, ``gain_db``; ``groups``, name -> indices of tracks; ``first``, name of a group; ``pictures``, names;
+        ``axes``, name -> scale, and its values (Hz, mel or MIDI pitches) at the lower and the upper edge; ``legends``,
+        name -> colours, what the first and what the last of them means; ``tracks``, a list of dicts with ``title``,
+        ``channels``, ``audio`` (int16, channel after channel), ``pictures`` (name -> PNG) and ``notes``.
 
     Raises
     ------
@@ -63,18 +66,23 @@ def pack(tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | Non
     titles = list(signals)
     groups = _groups(groups, titles)
     notes = {title: _notes(title, of, titles) for title, of in (notes or {}).items()}
-    fmax = _fmax(fmax, sr, notes)
-    levels = spectra.levels(signals, sr, fmax=fmax)
-    drawn = {SPECTROGRAM: {title: png(_pool(level)) for title, level in levels.items()}}
-    for name, images in (pictures or {}).items():
-        drawn[name] = {title: _picture(name, title, image, titles) for title, image in images.items()}
-    pitches = {name: _edges(name, edges, drawn) for name, edges in (pitches or {}).items()}
+    scale = scale or _scale(notes)
+    levels = spectra.levels(signals, sr, scale, fmax=fmax)
+    pictures = {name: {title: _image(name, title, image, titles) for title, image in images.items()}
+                for name, images in (pictures or {}).items()}
+    axes = {name: _axis(name, axis, pictures, sr, fmax) for name, axis in (axes or {}).items()}
+    axes[SPECTROGRAM] = _edges(sr, scale, fmax)
+    ends = {SPECTROGRAM: (f"−{spectra.RANGE:g} dB", "0 dB")} | (ends or {})
+    pictures = {SPECTROGRAM: levels} | pictures
+    drawn = {name: {title: png(_pool(image), COLOURS.get(name, OTHERS)) for title, image in images.items()}
+             for name, images in pictures.items()}
+    legends = {name: [_gradient(COLOURS.get(name, OTHERS)), *ends.get(name, ("0", "1"))] for name in drawn}
     gain = common_gain(signals, groups)
     packed = [{"title": title, "channels": len(x), "audio": np.rint(gain * 32767 * x).astype("<i2").tobytes(),
                "pictures": {name: images[title] for name, images in drawn.items() if title in images},
                "notes": notes.get(title, [])} for title, x in signals.items()]
-    return {"sr": sr, "fmax": fmax, "gain_db": 20 * np.log10(gain), "pictures": list(drawn), "pitches": pitches,
-            "tracks": packed,
+    return {"sr": int(sr), "gain_db": 20 * np.log10(gain), "pictures": list(drawn), "axes": axes, "legends": legends,
+            "tracks": packed, "first": _first(group, groups),
             "groups": {name: [titles.index(title) for title in members] for name, members in groups.items()}}
 
 
@@ -138,20 +146,27 @@ class StemPlayer(anywidget.AnyWidget):
     sr : int, Hz
         From 8 to 96 kHz.
     notes : dict of str to array, shape=(note, 3 or more), optional
-        Title -> onset (s), offset (s), MIDI pitch of each note, drawn over the spectrogram at their fundamentals, and
-        over pictures with an axis of pitches. What else a row holds is ignored.
+        Title -> onset (s), offset (s), MIDI pitch of each note, drawn at their fundamentals over the spectrogram and
+        over pictures that have an axis. What else a row holds is ignored.
     groups : dict of str to list of str, optional
         Name -> titles, to compare by A/B: one group is heard and seen at a time. The k-th track of every group shares
         the k-th row, with its solo, mute and gain, so that the same stem is compared. By default one group of all.
+    group : str, optional
+        The group that is heard and seen at first, by default the first.
     pictures : dict of str to dict of str to array, shape=(row, frame), optional
         What the rows may show beside their spectrograms, such as masks or piano rolls: name -> title -> values in
         [0, 1], lowest row first, from the beginning of the signal to its end. For spectrograms in other scales see
         `weaklib.spectra.levels`.
-    pitches : dict of str to (float, float), optional
-        Name of a picture whose rows are equal steps of pitch -> MIDI pitches at its lower and its upper edge:
-        `weaklib.spectra.pitches` for a constant-Q spectrogram, (20.5, 108.5) for a roll of the keys of a piano.
+    axes : dict of str to str or (float, float), optional
+        Name of a picture -> its scale, if its rows are those of `weaklib.spectra.levels` in that scale with this `sr`
+        and `fmax`; or, of a roll, the MIDI pitches at its lower and its upper edge: (20.5, 108.5) for the keys of a
+        piano. Notes are drawn only over what has an axis.
+    ends : dict of str to (str, str), optional
+        Name of a picture -> what 0 and what 1 means in it, in a word.
+    scale : {"linear", "mel", "cqt"}, optional
+        Of the spectrogram: constant Q where there are notes, and mel where there are none.
     fmax : float, Hz, optional
-        Highest frequency shown: half of `sr`, or with `notes` what they need.
+        Highest frequency of the spectrogram; half of `sr` by default.
 
     Attributes
     ----------
@@ -173,7 +188,7 @@ class StemPlayer(anywidget.AnyWidget):
     ------
     WeaklibError
         If there is no track, tracks differ in length, hold NaN or infinity, or are too long; or if `notes`, `groups`,
-        `pictures`, `pitches` or an attribute do not fit the tracks.
+        `pictures`, `axes` or an attribute do not fit the tracks.
     """
 
     _esm = (HERE / "player.js").read_text(encoding="utf-8")  # given paths, anywidget keeps every widget alive, with
@@ -190,9 +205,11 @@ class StemPlayer(anywidget.AnyWidget):
     picture = traitlets.Unicode(SPECTROGRAM).tag(sync=True)
 
     def __init__(self, tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | None = None,
-                 pictures: dict | None = None, pitches: dict | None = None, fmax: float | None = None):
-        scene = pack(tracks, sr, notes=notes, groups=groups, pictures=pictures, pitches=pitches, fmax=fmax)
-        self._given = dict(tracks=tracks, sr=sr, notes=notes, fmax=fmax)
+                 group: str | None = None, pictures: dict | None = None, axes: dict | None = None,
+                 ends: dict | None = None, scale: str | None = None, fmax: float | None = None):
+        scene = pack(tracks, sr, notes=notes, groups=groups, group=group, pictures=pictures, axes=axes, ends=ends,
+                     scale=scale, fmax=fmax)
+        self._given = dict(tracks=tracks, sr=sr, notes=notes, scale=scale, fmax=fmax)
         super().__init__(_scene=scene, **_controls(scene))
 
     def _ipython_display_(self) -> None:
@@ -250,12 +267,13 @@ class Static(NamedTuple):
         display(self.picture, self.clips)
 
 
-def static(tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | None = None,
-           pictures: dict | None = None, pitches: dict | None = None, fmax: float | None = None) -> Static:
+def static(tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | None = None, group: str | None = None,
+           pictures: dict | None = None, axes: dict | None = None, ends: dict | None = None, scale: str | None = None,
+           fmax: float | None = None) -> Static:
     """Make a picture and clips that a saved notebook keeps, without a widget and its state.
 
-    Parameters and errors are those of `StemPlayer`; `groups`, `pictures` and `pitches` make no difference. All clips
-    have one gain, as in `weaklib.plots.listen`.
+    Parameters and errors are those of `StemPlayer`; groups and pictures make no difference. All clips have one gain, as
+    in `weaklib.plots.listen`.
 
     Returns
     -------
@@ -264,8 +282,7 @@ def static(tracks: dict, sr: int, *, notes: dict | None = None, groups: dict | N
     from IPython.display import Image
     signals = _signals(tracks, sr)
     notes = {title: _notes(title, of, list(signals)) for title, of in (notes or {}).items()}
-    fmax = _fmax(fmax, sr, notes)
-    figure = plots.stems(signals, sr, fmax=fmax, notes=notes)
+    figure = plots.stems(signals, sr, scale=scale or _scale(notes), fmax=fmax, notes=notes)
     return Static(Image(plots.png(figure), alt=figure.alt),
                   plots.listen({title: x if len(x) == 2 else x[0] for title, x in signals.items()}, sr))
 
@@ -302,7 +319,8 @@ def page(scene: dict, title: str, **controls) -> str:
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width">
 <title>{html.escape(title)}</title>
-<style>body {{ max-width: 1100px; margin: 1em auto; padding: 0 1em; font-family: system-ui, sans-serif; }}
+<style>:root {{ color-scheme: light dark; }}
+body {{ max-width: 1100px; margin: 1em auto; padding: 0 1em; font-family: system-ui, sans-serif; }}
 {(HERE / "player.css").read_text(encoding="utf-8")}</style>
 </head>
 <body>
@@ -352,7 +370,7 @@ def _controls(scene: dict) -> dict:
     """What the controls stand on at first."""
     n_rows = max(map(len, scene["groups"].values()))
     return {"solo": [False] * n_rows, "mute": [False] * n_rows, "gain": [0.0] * n_rows,
-            "group": next(iter(scene["groups"]))}
+            "group": scene["first"]}
 
 
 def _duration(scene: dict) -> float:
@@ -368,7 +386,7 @@ def _signals(tracks: dict, sr: int) -> dict:
         raise WeaklibError(f"Browsers do not play {sr} Hz; resample to between {RATES[0]} and {RATES[1]} Hz.")
     signals = {}
     for title, x in tracks.items():
-        x = audio.to_numpy(x)
+        x = audio.to_numpy(x, sound=True)
         if x.ndim not in (1, 2) or x.size == 0 or (x.ndim == 2 and len(x) > 2):
             raise WeaklibError(f"The track {title!r} has the shape {x.shape}; give (time,), or (channel, time) with at "
                                "most 2 channels.")
@@ -408,28 +426,57 @@ def _notes(title: str, notes, titles: list) -> list:
     return notes[:, :3].round(4).tolist()
 
 
-def _picture(name: str, title: str, image, titles: list) -> bytes:
+def _first(group: str | None, groups: dict) -> str:
+    if group is None:
+        return next(iter(groups))
+    if group not in groups:
+        raise WeaklibError(f"Unknown group {group!r}; choose one of {', '.join(groups)}.")
+    return group
+
+
+def _scale(notes: dict) -> str:
+    """How frequencies are spread, unless one says: notes are told apart where semitones are steps of one height."""
+    return "cqt" if any(notes.values()) else "mel"
+
+
+def _image(name: str, title: str, image, titles: list):
     image = audio.to_numpy(image)
     if name == SPECTROGRAM or title not in titles or image.ndim != 2 or image.size == 0 or not np.isfinite(image).all():
         raise WeaklibError(f"The picture {name!r} of {title!r} cannot be drawn; give a track's title and finite values "
                            f"of the shape (row, frame), under another name than {SPECTROGRAM!r}.")
-    return png(_pool(image), "viridis")
+    return image
 
 
-def _edges(name: str, edges, pictures) -> list:
-    edges = [float(pitch) for pitch in edges]
-    if name not in pictures or name == SPECTROGRAM or len(edges) != 2 or not edges[0] < edges[1]:
-        raise WeaklibError(f"pitches={{{name!r}: {edges}}} is no axis; give a picture's name and the MIDI pitches at "
-                           "its lower and its upper edge.")
-    return edges
+def _axis(name: str, axis, pictures: dict, sr: int, fmax: float | None) -> list:
+    """Check an axis and say what it is: a scale, and its values at the lower and the upper edge of the picture."""
+    images = pictures.get(name, {}).values()
+    if isinstance(axis, str):
+        n_rows = len(spectra.frequencies(sr, axis, fmax=fmax))
+        if images and all(len(image) == n_rows for image in images):
+            return _edges(sr, axis, fmax)
+        raise WeaklibError(f"The picture {name!r} has no axis {axis!r}, for it has not the {n_rows} rows of one up to "
+                           f"{fmax or sr / 2:g} Hz; make it by weaklib.spectra.levels with this sr and fmax.")
+    edges = [float(pitch) for pitch in axis]
+    if not images or len(edges) != 2 or not edges[0] < edges[1]:
+        raise WeaklibError(f"axes={{{name!r}: {edges}}} is no axis; give a picture's name, and a scale, or the MIDI "
+                           "pitches at its lower and its upper edge.")
+    return ["roll", *edges]
 
 
-def _fmax(fmax: float | None, sr: int, notes: dict) -> float:
-    """Highest frequency shown: as asked, or half an octave above the highest note, or all there is."""
-    highest = [spectra.hertz(pitch) for of in notes.values() for _, _, pitch in of]
-    if fmax is None and highest:
-        fmax = max(1000.0, 1.5 * max(highest))
-    return float(min(fmax or sr / 2, sr / 2))
+def _edges(sr: int, scale: str, fmax: float | None) -> list:
+    """Scale of a spectrogram, and its values at the lower and the upper edge: half a step beyond its rows."""
+    hertz = spectra.frequencies(sr, scale, fmax=fmax)
+    steps = {"linear": lambda f: f, "mel": lambda f: 2595 * np.log10(1 + f / 700),
+             "cqt": lambda f: 69 + 12 * np.log2(f / 440)}[scale](hertz)
+    half = (steps[-1] - steps[0]) / max(1, len(steps) - 1) / 2 or 0.5
+    return [scale, float(steps[0] - half), float(steps[-1] + half)]
+
+
+def _gradient(colours: str) -> str:
+    """A colour map as CSS, dark to bright."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+    return f"linear-gradient(90deg, {', '.join(to_hex(c) for c in colormaps[colours](np.linspace(0, 1, 6)))})"
 
 
 def _pool(image):

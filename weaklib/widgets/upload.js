@@ -72,7 +72,7 @@ function make(tag, attributes = {}, ...children) {
 function view(store, el) {
   const limit = make("small");
   const input = make("input", {
-    type: "file", accept: "audio/*",
+    type: "file", accept: "audio/*,video/*,.caf,.opus,.mka",
     onchange() {
       const chosen = [...input.files];
       input.value = ""; // or the same file could not be chosen again

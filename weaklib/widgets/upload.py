@@ -6,9 +6,9 @@ under way that are not answered yet. So neither side ever holds the file, and a 
 
 What the browser sends is a message with a ``kind`` and the ``id`` of the upload: ``begin`` (``page``, ``name``,
 ``size``), ``piece`` (``offset``, and the bytes as its buffer), ``check`` (``question``, by its number: how far is it?),
-``cancel`` (``unreadable``); and ``open`` (``page``), without an upload, when a page is loaded. The answer has the ``id`` and
-``received`` (bytes so far; with the ``name`` when that is all, with the ``question`` if there was one), or ``error`` (a
-sentence).
+``cancel`` (``unreadable``); and ``open`` (``page``), without an upload, when a page is loaded. The answer has the
+``id`` and ``received`` (bytes so far; with the ``name`` when that is all, with the ``question`` if there was one), or
+``error`` (a sentence).
 
 Messages may be lost with a connection, and JupyterLab may have two threads of the kernel handle them, so that they
 overtake each other. Therefore only the next piece is written, and any other one is answered with where to go on.

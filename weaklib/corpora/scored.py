@@ -1,0 +1,81 @@
+"""Songs with a stem and a score for each instrument, cut into clips: what `band` and `slakh` share.
+
+Contents
+--------
+Scored
+    A split of such songs.
+by_song
+    Stored notes, by song and source.
+"""
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from weaklib import rolls
+from weaklib.corpora import SHORTEST, Corpus, Option, mixed
+
+
+class Scored(Corpus):
+    """Songs with their scores: every song cut into clips, one after the other.
+
+    An item has ``mix (time,)``, ``sources (source, time)``, ``labels`` (`INSTRUMENTS`), ``roll (source, 88, frame)``
+    (see `weaklib.rolls`) and ``notes``, a list with a tensor (n, 4) per source: onset (s), offset (s), MIDI pitch,
+    velocity of the notes that sound in the clip, cut to it, in seconds from its start.
+
+    A subclass sets `songs`, `notes` and `lengths` in `open`, and has ``samples(song, start)``, which returns
+    `n_samples` int16 of every source.
+
+    Options
+    -------
+    duration : float, s
+        Of an item.
+    hop_length : int, samples
+        Of the rolls; hung2021 has 500, which is 32 frames per second.
+
+    Attributes
+    ----------
+    INSTRUMENTS : tuple of str
+    songs : list of dict
+    notes : list of list of array, shape=(n, 4)
+        By song and source, as above, in seconds from the start of the song.
+    lengths : list of int, samples
+        Of the songs. What is left of a song after its last whole clip is only reached through `clip`.
+    """
+
+    INSTRUMENTS: tuple[str, ...]
+    OPTIONS = {"duration": Option(float, 4.0, SHORTEST), "hop_length": Option(int, 500, 1)}
+
+    def samples(self, song: int, start: int) -> np.ndarray:
+        """Return the sources from a sample of a song on, shape=(source, n_samples), int16."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def item(self, i: int) -> dict:
+        song = int(np.searchsorted(self._ends, i, side="right"))
+        clip = i - (int(self._ends[song - 1]) if song else 0)
+        return self.clip(song, clip * self.n_samples)
+
+    @cached_property
+    def _ends(self):
+        """Number of clips up to and with each song."""
+        return np.cumsum([length // self.n_samples for length in self.lengths])
+
+    def clip(self, song: int, start: int) -> dict:
+        """Return the item that starts `start` samples into a song, which need not be on the grid of the clips."""
+        notes = [rolls.cut(source, start / self.sr, self.n_samples / self.sr) for source in self.notes[song]]
+        n_frames = rolls.n_frames(self.n_samples, self.hop_length)
+        roll = np.stack([rolls.piano_roll(source, n_frames, self.sr / self.hop_length) for source in notes])
+        sources = self.samples(song, start) / np.float32(2 ** 15)
+        return mixed(sources, list(self.INSTRUMENTS), roll=torch.from_numpy(roll),
+                     notes=[torch.from_numpy(source.astype(np.float32)) for source in notes])
+
+
+def by_song(notes, n_songs: int, n_sources: int) -> list[list[np.ndarray]]:
+    """Part notes (n, 6), sorted by song, with song and source in the first two columns: a list of lists of (n, 4)."""
+    songs = np.split(notes[:, 1:], np.searchsorted(notes[:, 0], np.arange(1, n_songs)))
+    return [[song[song[:, 0] == source, 1:] for source in range(n_sources)] for song in songs]
