@@ -444,3 +444,15 @@ def test_progress_has_a_line_for_the_run_and_one_for_all(store):
     assert re.search(r"a-s0-\w{10}  0:0\d  a \d+/30\n0 of 2 runs done, 1 under way, about 0:\d\d left", terminal.text)
     assert re.search(r"b-s0-\w{10}  0:0\d  b \d+/30\n1 of 2 runs done, 1 under way, about 0:0\d left", terminal.text)
     assert terminal.text.endswith("\r\033[1A\033[J")  # nothing stays
+
+
+@pytest.mark.slow
+def test_a_script_without_its_guard_gets_a_sentence(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from tests.test_jobs import Toy, train\nfrom weaklib import jobs\n"
+                      "jobs.work([Toy('a'), Toy('b', seed=1)], n=2, trainer=train)\n")
+    root = str(Path(__file__).parents[1])
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+                          env=os.environ | {"PYTHONPATH": root, "WEAKLIB_HOME": str(tmp_path / "home")})
+    assert done.returncode == 1
+    assert "WeaklibError: The workers did not start" in done.stderr and "__main__" in done.stderr

@@ -6,7 +6,7 @@ import pytest
 import torch
 import toy
 
-from weaklib import files, report, runs, weights
+from weaklib import experiment, files, report, runs, weights
 from weaklib.files import WeaklibError
 
 paper = toy.PAPER
@@ -67,9 +67,10 @@ def test_the_readme_keeps_what_is_around_its_region(results):
     assert ("| Toy, 2026 | nothing | share of what sources give | 80 % | 75 % | "
             "0 of 1 tested, 1 inconclusive (3 in all) | laptop |") in text
     assert text.split(begin)[1].split(end)[0].strip() in (results / "README.md").read_text()
-    (results.parent / "README.md").write_text("# x")
-    with pytest.raises(WeaklibError, match="lost its marks"):
-        report.committed()
+    for rest in ("# x", begin, end):
+        (results.parent / "README.md").write_text(rest)
+        with pytest.raises(WeaklibError, match="lost its marks"):
+            report.committed()
     (results.parent / "README.md").unlink()
     assert results.parent / "README.md" not in report.committed()
 
@@ -83,6 +84,7 @@ def test_the_index_leads_to_all_that_is_there(results):
     assert found == ["claims.md", "claims.csv", "gpu/toy/table1.md", "laptop/toy/table1.md",
                      "laptop/notebooks/01_toy.ipynb"]
     assert all((results / link).exists() for link in found)
+    assert report.check() == []  # a notebook is no table
 
 
 def test_a_record_is_read_once_for_all_that_is_made_of_it(results, monkeypatch):
@@ -108,6 +110,7 @@ def test_this_machines_tables_are_beside_the_committed_ones(results):
         "laptop/toy/table1.csv", "laptop/toy/table1.md", "claims.csv", "claims.md"}
     assert "| Plain | 4.0 | 4.5 | 5.0 |" in texts[root / "laptop" / "toy" / "table1.md"]
     report.write(texts)
+    (root / "laptop" / "notes.md").touch()
     assert report.check() == []  # nobody commits what lies under local
     assert report.local("smoke") == {}
 
@@ -148,6 +151,17 @@ def test_a_notebook_shows_its_claims_beside_the_fullest_committed_ones(results):
     assert columns("laptop", "local") == ["laptop, this machine", "laptop |"]
     text = report.verdicts("toy", "smoke", "local")
     assert "plain − input: +4.0 dB |" in text and "plain − input: +4.5 dB |" in text
+    for path in results.glob("*/*/runs/*"):
+        path.unlink()
+    assert columns("smoke", "local") == ["smoke, this machine |"]
+
+
+def test_a_paper_without_records_has_no_part_in_the_ledger(results, monkeypatch):
+    real = report.ledger
+    monkeypatch.setattr(experiment, "PAPERS", ("other", "toy"))
+    monkeypatch.setattr(experiment, "load", lambda key: paper)
+    monkeypatch.setattr(report, "ledger", lambda key, *args: real(key, *args) if key == "toy" else [])
+    assert report.committed()[results / "claims.md"].count("## Toy, 2026") == 1
 
 
 # What is found

@@ -23,6 +23,7 @@ import math
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -30,7 +31,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from multiprocessing import resource_tracker
+from multiprocessing import current_process, resource_tracker
 
 from weaklib import planning, progress, runs
 from weaklib.files import WeaklibError
@@ -495,10 +496,16 @@ class _Local(_Cluster):
             "distributed.nanny.pre-spawn-environ": {**runs.ENVIRONMENT, **THREADS,
                                                     "DASK_LOGGING__DISTRIBUTED": "critical"},
             "distributed.scheduler.allowed-failures": DEATHS}))
-        cluster = stack.enter_context(LocalCluster(
-            n_workers=self.n, threads_per_worker=1, worker_class=Keeper, host="127.0.0.1", memory_limit=0,
-            resources={GPU: 1} if self.gpu else None, silence_logs=logging.CRITICAL, dashboard_address=None,
-            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"}))
+        if getattr(current_process(), "_inheriting", False):  # a worker that runs the script instead of reading it
+            sys.exit()
+        try:
+            cluster = stack.enter_context(LocalCluster(
+                n_workers=self.n, threads_per_worker=1, worker_class=Keeper, host="127.0.0.1", memory_limit=0,
+                resources={GPU: 1} if self.gpu else None, silence_logs=logging.CRITICAL, dashboard_address=None,
+                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"}))
+        except RuntimeError as e:
+            raise WeaklibError("The workers did not start; every one of them imports the script that asks for them, so "
+                               "put what it does under `if __name__ == '__main__':`, or give n=1.") from e
         self.client = stack.enter_context(Client(cluster, set_as_default=False))
 
     def slots(self) -> int:
