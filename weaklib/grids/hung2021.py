@@ -37,6 +37,8 @@ PRESETS = {
 SI_SDR = Metric("si_sdr", "SI-SDR", "dB")
 ACCURACY = Metric("note_accuracy", "note accuracy", "ratio")
 WRONG = Metric("false_positive_rate", "wrong notes", "ratio", better="lower")
+MISSED = Metric("miss_rate", "missed notes", "ratio", better="lower")
+AT_HALF = tuple(Metric(f"{m.key}_at_0.5", f"{m.title}, at 0.5", "ratio", better="lower") for m in (WRONG, MISSED))
 
 
 # Table 1
@@ -53,10 +55,11 @@ def _without(key: str, what: str, critic: str = "mixture_pretrain", changes: dic
     return _isolated(f"isolated_cmix_{key}", f"c-mix, {what}", critic, changes, ours=True, n_seeds=1, h_mix=0.0, **loss)
 
 
-def _joint(tail: str, title: str, headline: bool = False, ours: bool = False, frozen: bool = False, **loss) -> Row:
+def _joint(tail: str, title: str, headline: bool = False, ours: bool = False, frozen: bool = False,
+           n_seeds: int | None = None, **loss) -> Row:
     """Step 3: both learn on."""
     return Row(f"finetune_c_h{tail}", title, "finetune", {"stage": "finetune", "frozen": frozen, "loss": loss},
-               {"start": "isolated_c_h"}, headline=headline, ours=ours)
+               {"start": "isolated_c_h"}, headline=headline, ours=ours, n_seeds=n_seeds)
 
 
 TRANSCRIPTOR, ACTIVITY, COMPRESSED = {"stage": "transcriptor"}, {"target": "activity"}, {"net": {"power": 0.3}}
@@ -76,6 +79,9 @@ SEPARATION = Table(
         _joint("_aml", "c-mix + h-mix, fine-tuned with AML", headline=True, aml=0.2),
         _joint("_atl", "c-mix + h-mix, fine-tuned with ATL", atl=0.05),
         _joint("_aml_atl", "c-mix + h-mix, fine-tuned with AML + ATL", aml=0.2, atl=0.05),
+        _joint("_aml_active", "c-mix + h-mix, fine-tuned with AML on notes that sound", ours=True, n_seeds=1, aml=0.2,
+               aml_on="active"),
+        _joint("_atl_strong", "c-mix + h-mix, fine-tuned with ten times as much ATL", ours=True, n_seeds=1, atl=0.5),
         _joint("_frozen", "c-mix + h-mix, trained on with a frozen critic", ours=True, frozen=True),
         _without("unbalanced", "mixture loss 30 times as heavy", gain=0.3),
         _without("random_start", "from a random start", changes={"init": "random"}),
@@ -100,7 +106,10 @@ def _heard(key: str, title: str, of: str, on: str, ours: bool = False, headline:
 STEPS = {"pretrain": ("Step 1", "mixture_pretrain"), "finetune": ("Step 3", "finetune_c_h"),
          "finetune_aml": ("Step 3 with AML", "finetune_c_h_aml"),
          "finetune_atl": ("Step 3 with ATL", "finetune_c_h_atl")}
+TRIED = {"finetune_aml_active": ("Step 3 with AML on notes that sound", "finetune_c_h_aml_active"),
+         "finetune_atl_strong": ("Step 3 with ten times as much ATL", "finetune_c_h_atl_strong")}
 HEADLINE = ("pretrain", "finetune_aml")
+PRINTED = ("finetune", "finetune_aml", "finetune_atl")  # whose wrong notes the paper counts
 
 TRANSCRIPTION = Table(
     "table2", "2", "Table 2: transcription", (ACCURACY,),
@@ -113,13 +122,14 @@ TRANSCRIPTION = Table(
         "their own instrument."))
 
 RATES = Table(
-    "text", "text", "Section 3.3: wrong notes", (WRONG,),
-    tuple(_heard(f"fpr{'' if on == 'mixture' else '_isolated'}_{step}", title, of, on, ours=on == "isolated",
-                 headline=step in HEADLINE)
-          for on in ("mixture", "isolated") for step, (title, of) in STEPS.items() if step != "pretrain"),
+    "text", "text", "Section 3.3: wrong notes", (WRONG, MISSED, *AT_HALF),
+    tuple(_heard(f"fpr{'' if on == 'mixture' else '_isolated'}_{step}", title, of, on, headline=step in HEADLINE,
+                 ours=on == "isolated" or step not in PRINTED)
+          for on in ("mixture", "isolated") for step, (title, of) in (STEPS | TRIED).items()),
     splits={"all": ""}, caption=(
-        "Share of the detected notes that are wrong, over all instruments, per frame. The paper does not say whether "
-        "on mixtures or on isolated tracks."))
+        "Shares of the notes found that are wrong and of the notes played that are missed, over all instruments, per "
+        "frame; at thresholds chosen on validation and at 0.5, where a transcriptor that has become strict still is. "
+        "The paper does not say whether on mixtures or on isolated tracks."))
 
 
 # Claims. Bounds were fixed before the runs; that h01 asks for more than the mixture, after them.

@@ -37,6 +37,7 @@ import torch
 from torch import nn
 
 from weaklib import audio, corpora, evaluation, keys, losses, metrics, runs, training
+from weaklib.files import WeaklibError
 from weaklib.models import TCN
 from weaklib.rolls import LOWEST, PITCHES
 from weaklib.specs import Separating, Transcribing
@@ -101,6 +102,10 @@ class Config(runs.Config):
     plan: training.Plan = field(default_factory=training.Plan)
     critic: Config | None = None # the transcriptor that judges (step 2)
     start: Config | None = None  # the separator to go on from (step 3), with its critic
+
+    def __post_init__(self):
+        if self.init not in ("random", "critic"):
+            raise WeaklibError(f"Unknown init {self.init!r}; choose random or critic.")
 
     def corpora(self):
         return [corpora.identity(self.corpus, self.preset)]
