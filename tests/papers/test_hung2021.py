@@ -446,6 +446,8 @@ def test_scores_of_a_separator_are_of_whole_songs():
         if song != 1:
             want["si_sdr/avg"].append(pytest.approx(sum(values) / 3))
     assert method.score_separator(Stems(toy.items), toy) == want
+    toy.lengths, toy.items = [2000], toy.items[2:3]
+    assert method.score_separator(Stems(toy.items), toy).keys() == {"si_sdr/piano", "si_sdr/bass"}
 
 
 def test_scores_of_the_mixture(splits):
@@ -534,6 +536,16 @@ def caught(monkeypatch):
     monkeypatch.setattr(training, "fit", fit)
     monkeypatch.setattr(method, "_trained", lambda cfg: given.setdefault(cfg.label, method.build(cfg)))
     return given
+
+
+@pytest.mark.parametrize("row", ["supervised", "isolated_c_h", "finetune_c_h"])
+def test_a_run_needs_every_network_that_it_loads(row, caught, tmp_path):
+    """A worker with a store of its own is sent these and no others."""
+    cfg = paper.config(row, "smoke")
+    with pytest.raises(Caught):
+        paper.train(cfg, tmp_path, device="cpu")
+    loaded = {name for name, x in caught.items() if isinstance(x, torch.nn.Module)} - {"model"}
+    assert {need.label for need in cfg.needs()} == loaded
 
 
 def test_step_2_is_judged_by_the_transcriptor_of_step_1(caught, tmp_path):
