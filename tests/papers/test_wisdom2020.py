@@ -69,7 +69,7 @@ def test_a_row_is_taught_by_its_corpora_with_its_share(monkeypatch, known, crite
     assert draw.supervised == [{known: ("talkers", "train", "smoke")}]
     assert (draw.batch, draw.unsupervised, draw.one_or_two, draw.seed) == (6, 0.0, False, 5)
     seen = []
-    monkeypatch.setattr(method, "score_on", lambda model, corpus: seen.append((model, corpus)) or {"x": [1.0, 4.0]})
+    monkeypatch.setattr(method, "gains", lambda model, corpus: seen.append((model, corpus)) or [1.0, 4.0])
     assert task.validate(task.model) == 2.5 and task.validate.name == criterion
     assert seen == [(task.model, [{known: ("talkers_reverb", "validation", "smoke")}])]
     assert method.task(paper.config("input_mixture", "smoke")) is None
