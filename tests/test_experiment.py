@@ -240,6 +240,7 @@ def test_a_table_has_this_machines_column_beside_the_committed_one(home, tmp_pat
     assert "7.0" in sheet.markdown("committed")
     assert "4.0 |" in paper.sheets("smoke")[0].markdown("local")  # the paper's
     assert "here" not in paper.sheets("smoke")[0].markdown("local")  # nothing of smoke is ever committed
+    assert "4.0 |" in paper.sheets("smoke")[0].markdown("committed")
     assert [line["value"] for line in sheet.tidy("local")] == ["4.000"]
 
 

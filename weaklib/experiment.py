@@ -199,7 +199,8 @@ class Sheet:
 
     def markdown(self, where: str) -> str:
         """The table with the paper's numbers, the committed ones, and for ``local`` those of this machine."""
-        columns = {"here": self.records("committed")} if self.preset in presets.PUBLISHED else {}
+        published = where == "committed" or self.preset in presets.PUBLISHED
+        columns = {"here": self.records("committed")} if published else {}
         if where == "local":
             columns["this machine"] = self.records("local")
         return tables.markdown(self.paper.key, self.table, columns)
@@ -227,7 +228,9 @@ class Sheet:
             return sign * fmean(values) if values else None
 
         floors = {self.corpus(row): reached(row) for row in found if row.key == self.table.floor}
-        return {row.key: row.title for row in found
-                if row.role != "reference" and (value := reached(row)) is not None
-                and (least := floors.get(self.corpus(row)) if floors else sign * self.table.floor) is not None
-                and value <= least}
+
+        def floor(row):
+            return floors.get(self.corpus(row)) if isinstance(self.table.floor, str) else sign * self.table.floor
+
+        return {row.key: row.title for row in found if row.role != "reference"
+                and None not in (value := reached(row), least := floor(row)) and value <= least}
