@@ -14,7 +14,7 @@ Sheet
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from itertools import product
 from statistics import fmean
@@ -129,13 +129,6 @@ class Experiment:
                                    show=show)
         model = task and task.model
         return self.method.score(model, cfg), history, model
-
-    def run(self, cfg, *, device: str = "auto", fresh: bool = False, show=None) -> runs.Record:
-        """Return the local record of a config, training it now if there is none, and before it what it starts from."""
-        if fresh or not runs.find(cfg, "", "local"):
-            for need in cfg.needs():
-                self.run(need, device=device)
-        return runs.get(cfg, partial(self.train, device=device, show=show), fresh=fresh)
 
     def network(self, record: runs.Record | None = None):
         """Load the trained network of a record, or the one that comes with the package, ready to be used."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from weaklib import corpora, experiment, losses, metrics, runs, tables, training
+from weaklib import corpora, experiment, jobs, losses, metrics, runs, tables, training
 from weaklib.grids import hung2021 as grid
 from weaklib.papers import hung2021 as method
 
@@ -587,7 +587,7 @@ def test_a_short_training_beats_the_untrained_network(row, margin, splits, tmp_p
 def test_all_steps_of_a_fine_tuned_row(tmp_path, monkeypatch):
     """Asked for the last step, the first two are run before it, once; the shipped form separates."""
     monkeypatch.setenv("WEAKLIB_HOME", str(tmp_path))
-    record = paper.run(paper.config("finetune_c_h_aml", "smoke"), device="cpu")
+    (record,) = jobs.train([paper.config("finetune_c_h_aml", "smoke")], device="cpu")
     made = {path.name.split("-")[1] for path in runs.local().glob("hung2021-*") if path.is_dir()}
     assert made == {"mixture_pretrain", "isolated_c_h", "finetune_c_h_aml"}
     assert len(record.history) == 2 and np.isfinite(record.mean("si_sdr/avg"))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from weaklib import audio, corpora, experiment, metrics, mixing, runs, training
+from weaklib import audio, corpora, experiment, jobs, metrics, mixing, runs, training
 from weaklib.papers import wisdom2020 as method
 
 paper = experiment.load("wisdom2020")
@@ -166,9 +166,9 @@ def test_a_folder_of_recordings_is_enough(tmp_path, train_split):
         audio.write(tmp_path / f"{i}.{'flac' if i % 2 else 'wav'}", np.tile(train_split[i]["mix"].numpy(), 2), 8000)
     folder = f"folder:{tmp_path}"
     cfg = paper.config("dry_1or2src_matched_unsup100", "smoke", corpus=folder, supervised=folder)
-    record = paper.run(cfg, device="cpu")
+    (record,) = jobs.train([cfg], device="cpu")
     assert list(record.scores) == ["momi"] and np.isfinite(record.mean("momi"))
-    assert paper.run(cfg, device="cpu") == record
+    assert jobs.train([cfg], device="cpu") == [record]
     assert runs.find(cfg, "", "local").weights_path is not None
 
 
