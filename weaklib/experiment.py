@@ -14,7 +14,7 @@ Sheet
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from itertools import product
 from statistics import fmean
@@ -130,13 +130,6 @@ class Experiment:
         model = task and task.model
         return self.method.score(model, cfg), history, model
 
-    def run(self, cfg, *, device: str = "auto", fresh: bool = False, show=None) -> runs.Record:
-        """Return the local record of a config, training it now if there is none, and before it what it starts from."""
-        if fresh or not runs.find(cfg, "", "local"):
-            for need in cfg.needs():
-                self.run(need, device=device)
-        return runs.get(cfg, partial(self.train, device=device, show=show), fresh=fresh)
-
     def network(self, record: runs.Record | None = None):
         """Load the trained network of a record, or the one that comes with the package, ready to be used."""
         tensors, config = runs.trained(record, self.key)
@@ -199,7 +192,8 @@ class Sheet:
 
     def markdown(self, where: str) -> str:
         """The table with the paper's numbers, the committed ones, and for ``local`` those of this machine."""
-        columns = {"here": self.records("committed")} if self.preset in presets.PUBLISHED else {}
+        published = where == "committed" or self.preset in presets.PUBLISHED
+        columns = {"here": self.records("committed")} if published else {}
         if where == "local":
             columns["this machine"] = self.records("local")
         return tables.markdown(self.paper.key, self.table, columns)
@@ -227,7 +221,9 @@ class Sheet:
             return sign * fmean(values) if values else None
 
         floors = {self.corpus(row): reached(row) for row in found if row.key == self.table.floor}
-        return {row.key: row.title for row in found
-                if row.role != "reference" and (value := reached(row)) is not None
-                and (least := floors.get(self.corpus(row)) if floors else sign * self.table.floor) is not None
-                and value <= least}
+
+        def floor(row):
+            return floors.get(self.corpus(row)) if isinstance(self.table.floor, str) else sign * self.table.floor
+
+        return {row.key: row.title for row in found if row.role != "reference"
+                and None not in (value := reached(row), least := floor(row)) and value <= least}

@@ -62,7 +62,7 @@ class Grid:
 
     def preset(self, name: str) -> Preset:
         """Return a preset; one that is not there is as the one whose sizes it has."""
-        return self.presets[presets.check(name) if name in self.presets else presets.sizes(name)]
+        return self.presets[name if name in self.presets else presets.sizes(name)]
 
     def row(self, key: str) -> Row:
         """Return a row by its key; of several, the one that trains and does not report on another's runs."""

@@ -17,7 +17,7 @@ Where we differ
 The trio of corpus ``band`` stands in for three classes of Slakh2100-split2. The networks are the paper's TCN, but
 small, and trained for minutes; the learning rate decays over a fixed number of steps instead of halving on a plateau.
 In step 3 both networks are updated in the same step instead of one after the other. The distances of the mixture losses
-and of the supervised one are squared, see `_QUICK`; the preset ``paper`` has them as published.
+and of the supervised one are squared, see `weaklib.grids.hung2021.QUICK`; the preset ``paper`` has them as published.
 """
 from __future__ import annotations
 
@@ -94,7 +94,8 @@ class Config(runs.Config):
         return [corpora.identity(self.corpus, self.preset)]
 
     def needs(self):
-        return [cfg for cfg in (self.critic, self.start) if cfg]
+        # Step 3 goes on from a separator and from the transcriptor that judged it, and needs the weights of both.
+        return [cfg for cfg in (self.critic, self.start and self.start.critic, self.start) if cfg]
 
 
 # Networks
@@ -329,9 +330,9 @@ def score_separator(model, corpus) -> dict:
     -------
     dict of str to list of float, dB
         ``si_sdr/piano``, ``/guitar``, ``/bass``: one value per song in which the instrument is heard;
-        ``si_sdr/avg``: the mean over the instruments, per song in which all three are.
+        ``si_sdr/avg``: the mean over the instruments, per song in which all three are. What no song has is left out.
     """
-    scores = {f"si_sdr/{name}": [] for name in (*INSTRUMENTS, "avg")}
+    scores: dict[str, list] = {}
     for items in songs(corpus):
         mix, ref = (torch.stack([item[key] for item in items]) for key in ("mix", "sources"))
         est = _each(model, mix, model.separate) if model else mix[:, None].expand_as(ref)
@@ -339,9 +340,9 @@ def score_separator(model, corpus) -> dict:
         heard = ref.square().sum((0, 2)) > 0
         for name, value, is_heard in zip(INSTRUMENTS, values.tolist(), heard):
             if is_heard:
-                scores[f"si_sdr/{name}"].append(value)
+                scores.setdefault(f"si_sdr/{name}", []).append(value)
         if heard.all():
-            scores["si_sdr/avg"].append(float(values.mean()))
+            scores.setdefault("si_sdr/avg", []).append(float(values.mean()))
     return scores
 
 
@@ -424,7 +425,6 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
 
 
 LOSSES = {"transcriptor": transcription, "supervised": supervised, "isolated": isolated, "finetune": joint}
-STAGES = ("input", *LOSSES)  # a model starts from those of earlier stages
 
 
 @torch.no_grad()
