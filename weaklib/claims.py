@@ -358,8 +358,11 @@ def texts(paper: str) -> dict[str, dict]:
 def ledger(paper: str, preset: str, claims: dict[str, Claim], values: Values, printed: Values,
            known: Values | None = None) -> list[dict]:
     """Test every claim of a paper: one dict per claim with the columns of `LEDGER`, and `why` where there is more."""
-    entries = []
-    for claim_id, text in texts(paper).items():
+    entries, words = [], texts(paper)
+    if unknown := claims.keys() - words.keys():
+        raise WeaklibError(f"The grid of {paper} tests {', '.join(sorted(unknown))}, which is not among its claims; "
+                           "enter it in weaklib/papers/tables/claims.csv.")
+    for claim_id, text in words.items():
         claim = claims.get(claim_id)
         result = judge(claim, values, known) if claim else Result(UNTESTED, "–")
         theirs = judge(claim, printed).numbers if claim else "–"
@@ -372,6 +375,8 @@ def ledger(paper: str, preset: str, claims: dict[str, Claim], values: Values, pr
 
 def markdown(entries: list[dict]) -> str:
     """Render entries of one paper: a line per claim, a column per preset, and last the claims that nobody tested."""
+    if not entries:
+        return "This paper has no claims in `weaklib/papers/tables/claims.csv` yet.\n"
     presets = list(dict.fromkeys(e["preset"] for e in entries))
     by_claim: dict[str, dict] = {}
     for e in entries:
