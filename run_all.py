@@ -48,7 +48,8 @@ def main(argv: list[str] | None = None, folder: Path = NOTEBOOKS) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0].split(":")[0] + ".")
-    parser.add_argument("--preset", default=presets.DEFAULT, help=f"{', '.join(presets.NAMES)} (default: laptop)")
+    parser.add_argument("--preset", default=presets.DEFAULT,
+                        help=f"{', '.join(presets.NAMES)} (default: {presets.DEFAULT})")
     parser.add_argument("--only", nargs="+", default=[], metavar="NB", help="numbers or papers: 01 shin2026")
     parser.add_argument("--seeds", type=int, metavar="N", help="random seeds per row, in place of the preset's number")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")

@@ -95,6 +95,14 @@ def test_either_is_the_first_that_was_run():
     assert either.per_seed(values(c=[1.0])) == {}
 
 
+def test_either_borrows_the_spread_of_the_one_that_was_run():
+    known = values(a=[1.0, 90.0, -70.0], b=[1.0, 1.1, 0.9], c=[0.0, 0.1, -0.1])
+    for quantity in (Either((A, B)), Gap(Either((A, B)), C), Ratio(Either((A, B)), B)):
+        plain = type(quantity)(B, quantity.b) if isinstance(quantity, (Gap, Ratio)) else B
+        found = values(b=[1.0], c=[0.0])
+        assert claims.margin(quantity, found, known) == claims.margin(plain, found, known) < 1
+
+
 def test_quantities_have_the_unit_and_digits_of_what_they_are_made_of():
     wrong = Cell("a", WRONG)
     assert [(q.unit, q.digits) for q in (A, Gap(A, B), Gap(Gap(A, B), C), Either((B, A)), wrong, Gap(wrong, wrong),

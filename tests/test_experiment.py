@@ -5,7 +5,7 @@ import pytest
 import torch
 import toy
 
-from weaklib import experiment, runs, training
+from weaklib import experiment, jobs, runs, training
 from weaklib.files import WeaklibError
 
 paper = toy.PAPER
@@ -17,6 +17,10 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
+def run(cfg, **options):
+    return jobs.train([cfg], device="cpu", **options)[0]
+
+
 # Papers and rows
 
 def test_papers_by_name():
@@ -24,17 +28,18 @@ def test_papers_by_name():
     assert (found.key, found.method.__name__, found.module.__name__) == (
         "hung2021", "weaklib.papers.hung2021", "weaklib.grids.hung2021")
     assert experiment.load("hung2021") is found
-    with pytest.raises(WeaklibError, match="'wisdom1999'; choose one of wisdom2020, hung2021"):
+    with pytest.raises(WeaklibError, match="'wisdom1999'; choose one of " + ", ".join(experiment.PAPERS)):
         experiment.load("wisdom1999")
 
 
 @pytest.mark.parametrize("key", experiment.PAPERS)
 def test_unknown_rows_and_presets_are_refused_with_the_known_ones(key):
     found = experiment.load(key)
+    first = found.grid.tables[0].rows[0].key
     for row in ("", "isolated", "dry_2src"):
-        with pytest.raises(WeaklibError, match=f"Unknown row '{row}'; choose one of .*input_mixture.*"):
+        with pytest.raises(WeaklibError, match=f"Unknown row '{row}'; choose one of .*{first}.*"):
             found.config(row, "laptop")
-    for ask in (lambda: found.config("input_mixture", "huge"), lambda: found.sheets("huge"),
+    for ask in (lambda: found.config(first, "huge"), lambda: found.sheets("huge"),
                 lambda: found.configs("huge")):
         with pytest.raises(WeaklibError, match="'huge'.*smoke, laptop, full, gpu, paper"):
             ask()
@@ -126,31 +131,34 @@ def test_runs_of_a_preset_come_once_and_after_what_they_start_from(preset, n):
 # Training
 
 def test_a_run_trains_what_it_starts_from_first_and_each_once(home, monkeypatch):
+    toy.install(monkeypatch)
     trained = []
     monkeypatch.setattr(experiment.Experiment, "train", lambda self, cfg, folder, **options: (
         trained.append((cfg.label, options["device"])), ({"gain": [1.0]}, [], None))[1])
-    record = paper.run(paper.config("tuned", "smoke"), device="cpu")
+    record = run(paper.config("tuned", "smoke"))
     assert trained == [("judge", "cpu"), ("plain", "cpu"), ("tuned", "cpu")] and record.mean("gain") == 1
-    paper.run(paper.config("rooms", "smoke"), device="cpu")
-    paper.run(paper.config("tuned", "smoke"), device="cpu")
+    run(paper.config("rooms", "smoke"))
+    run(paper.config("tuned", "smoke"))
     assert [row for row, _ in trained] == ["judge", "plain", "tuned", "rooms"]
-    paper.run(paper.config("tuned", "smoke"), device="cpu", fresh=True)
+    run(paper.config("tuned", "smoke"), fresh=True)
     assert [row for row, _ in trained][4:] == ["tuned"]  # not what it starts from
 
 
 def test_a_record_is_enough_where_what_it_started_from_is_gone(home, monkeypatch):
+    toy.install(monkeypatch)
     trained = []
     monkeypatch.setattr(experiment.Experiment, "train", lambda self, cfg, folder, **options: (
         trained.append(cfg.label), ({"gain": [1.0]}, [], None))[1])
     cfg = paper.config("plain", "smoke")
     runs.get(cfg, lambda *_: ({"gain": [7.0]}, [], None))
-    assert paper.run(cfg).mean("gain") == 7 and not trained
+    assert run(cfg).mean("gain") == 7 and not trained
 
 
 def test_a_training_follows_the_plan_and_is_scored(home, monkeypatch):
+    toy.install(monkeypatch)
     seen = []
-    record = paper.run(replace(paper.config("plain", "laptop", seed=5), critic=None), device="cpu",
-                       show=lambda history, name: seen.append(len(history)))
+    record = run(replace(paper.config("plain", "laptop", seed=5), critic=None),
+                 show=lambda cfg: lambda history, name: seen.append(len(history)))
     assert record.key["config"]["seed"] == 5 and seen
     network = paper.network(record)
     assert record.scores["gain"] == [pytest.approx(network.weight.item()), 2.0] and not network.training
@@ -158,8 +166,9 @@ def test_a_training_follows_the_plan_and_is_scored(home, monkeypatch):
     assert record.weights_path and not torch.equal(network.weight, toy.build(None).weight)
 
 
-def test_where_nothing_is_to_be_trained_there_is_a_score_alone(home):
-    record = paper.run(paper.config("input", "smoke"))
+def test_where_nothing_is_to_be_trained_there_is_a_score_alone(home, monkeypatch):
+    toy.install(monkeypatch)
+    record = run(paper.config("input", "smoke"))
     assert (record.scores, record.history, record.weights) == ({"gain": [0.0]}, [], None)
 
 
@@ -240,6 +249,7 @@ def test_a_table_has_this_machines_column_beside_the_committed_one(home, tmp_pat
     assert "7.0" in sheet.markdown("committed")
     assert "4.0 |" in paper.sheets("smoke")[0].markdown("local")  # the paper's
     assert "here" not in paper.sheets("smoke")[0].markdown("local")  # nothing of smoke is ever committed
+    assert "4.0 |" in paper.sheets("smoke")[0].markdown("committed")
     assert [line["value"] for line in sheet.tidy("local")] == ["4.000"]
 
 

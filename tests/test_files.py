@@ -180,7 +180,8 @@ WAITS = """
 @pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
 def test_signals_leave_nothing_behind(tmp_path, number, status):
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(WAITS)], cwd=tmp_path, stdout=subprocess.PIPE,
-                               env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True)
+                               env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
+                               preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))  # whoever runs the tests
     try:
         assert process.stdout.readline() == "ready\n" and len(list((tmp_path / "out").iterdir())) == 1
         process.send_signal(number)

@@ -318,7 +318,7 @@ def test_methods():
     (np.zeros(0), 8000, "no samples"), (np.zeros((2, 0)), 8000, "no samples"), (np.ones(63), 8000, "7.88 ms.*8 ms"),
     (np.r_[np.ones(100), np.nan], 8000, "finite"), (np.r_[np.ones(100), -np.inf], 8000, "finite"),
     (np.ones((3000, 2)), 8000, r"\(channel, time\)"), (np.ones((1, 1, 100)), 8000, "shape"),
-    (np.ones(100, complex), 8000, "complex"), (np.ones(100), 0, "sample rate"), (np.ones(100), 8000.5, "sample rate")])
+    (np.ones(100, complex), 8000, "Complex"), (np.ones(100), 0, "sample rate"), (np.ones(100), 8000.5, "sample rate")])
 def test_audio_that_is_refused(toy, x, sr, says):
     with pytest.raises(WeaklibError, match=says) as error:
         weaklib.separate(x, sr)

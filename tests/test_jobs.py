@@ -113,7 +113,7 @@ def expected(tmp_path_factory):
         return results(grid())
 
 
-def until(condition, seconds=60):
+def until(condition, seconds=180):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -123,7 +123,9 @@ def test_needs_without_a_record_are_open_too_and_those_with_one_are_not(store):
     assert list(planning.open_runs([last])) == chain
     assert list(planning.open_runs([last, last.start])) == chain
     made(last.start, 1.0)
-    assert list(planning.open_runs([last])) == chain[2:]
+    assert list(planning.open_runs([last])) == [chain[0], chain[2]]  # the weights of both are gone on from
     assert list(planning.open_runs([last, last.start], fresh=True)) == chain
+    made(last.start.critic, 1.0)
+    assert list(planning.open_runs([last])) == chain[2:]
     made(last, 1.0)
     assert not planning.open_runs([last]) and list(planning.open_runs([last], fresh=True)) == chain[2:]

@@ -79,6 +79,23 @@ def test_a_miss_says_which_field_changed(capsys):
     assert "config.lr 0.1 -> 0.3" in out and "config.inner.width 3 -> 7" in out
 
 
+def test_a_damaged_record_of_another_run_is_in_nobodys_way():
+    (runs.get(Toy("a"), trainer([])).folder / runs.RECORD).write_text("{")
+    assert runs.get(Toy("a", lr=0.3), trainer([])).scores
+
+
+def test_an_interrupted_run_goes_on_under_another_label():
+    def interrupted(config, folder):
+        (folder / "begun").touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runs.get(Toy("table 1"), interrupted)
+    record = runs.get(Toy("table 2"), trainer([]))
+    assert (record.folder / "begun").exists() and record.id == Toy("table 2").id
+    assert runs.find(Toy("table 1"), "", "local") == record
+
+
 def test_fresh_trains_again():
     calls = []
     runs.get(Toy("a"), trainer(calls))

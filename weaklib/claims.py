@@ -80,7 +80,8 @@ class Values:
         return values
 
 
-# Quantities: each has `unit` and `digits`, lists its `cells`, and gives `per_seed(values)`, a dict, empty if not run.
+# Quantities: each has `unit` and `digits`, lists its `cells`, gives `per_seed(values)`, a dict, empty if not run, and
+# by `settled(values)` says which cells it is made of where it leaves that open.
 
 @dataclass(frozen=True)
 class Cell:
@@ -106,6 +107,9 @@ class Cell:
         key = values.find(self)
         return values.cells[key] if key else {}
 
+    def settled(self, values):
+        return self
+
 
 @dataclass(frozen=True)
 class _Pair:
@@ -130,6 +134,9 @@ class _Pair:
         return {seed: value for seed in sorted(seeds, key=str)
                 if (value := self._of(a.get(seed, a.get(None)), b.get(seed, b.get(None)))) is not None}
 
+    def settled(self, values):
+        return type(self)(self.a.settled(values), self.b.settled(values))
+
 
 class Gap(_Pair):
     """``a - b``."""
@@ -153,17 +160,17 @@ class Either:
 
     options: tuple[Cell, ...]
 
-    def _chosen(self, values):
+    def settled(self, values):
         return next((cell for cell in self.options if cell.per_seed(values)), self.options[0])
 
     unit = property(lambda self: self.options[0].unit)
     digits = property(lambda self: self.options[0].digits)
 
     def cells(self, values):
-        return self._chosen(values).cells(values)
+        return self.settled(values).cells(values)
 
     def per_seed(self, values):
-        return self._chosen(values).per_seed(values)
+        return self.settled(values).per_seed(values)
 
 
 # Tests: each has its `bounds`, `words` for them, and `passes` and is `told` with values.
@@ -324,6 +331,7 @@ def margin(quantity, values: Values, known: Values | None = None) -> float:
     standard deviation of the `known` ones. Nothing is known without either: the interval is infinite.
     """
     from scipy.special import stdtrit
+    quantity = quantity.settled(values)  # the known spread must be that of the same rows
     found = quantity.per_seed(values)
     if None in found:
         return 0.0  # nothing random is in it
@@ -350,8 +358,11 @@ def texts(paper: str) -> dict[str, dict]:
 def ledger(paper: str, preset: str, claims: dict[str, Claim], values: Values, printed: Values,
            known: Values | None = None) -> list[dict]:
     """Test every claim of a paper: one dict per claim with the columns of `LEDGER`, and `why` where there is more."""
-    entries = []
-    for claim_id, text in texts(paper).items():
+    entries, words = [], texts(paper)
+    if unknown := claims.keys() - words.keys():
+        raise WeaklibError(f"The grid of {paper} tests {', '.join(sorted(unknown))}, which is not among its claims; "
+                           "enter it in weaklib/papers/tables/claims.csv.")
+    for claim_id, text in words.items():
         claim = claims.get(claim_id)
         result = judge(claim, values, known) if claim else Result(UNTESTED, "–")
         theirs = judge(claim, printed).numbers if claim else "–"
@@ -364,6 +375,8 @@ def ledger(paper: str, preset: str, claims: dict[str, Claim], values: Values, pr
 
 def markdown(entries: list[dict]) -> str:
     """Render entries of one paper: a line per claim, a column per preset, and last the claims that nobody tested."""
+    if not entries:
+        return "This paper has no claims in `weaklib/papers/tables/claims.csv` yet.\n"
     presets = list(dict.fromkeys(e["preset"] for e in entries))
     by_claim: dict[str, dict] = {}
     for e in entries:

@@ -13,8 +13,8 @@ Sheet
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from itertools import product
 from statistics import fmean
@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # the command line says what it can do before torch is there
 
 #: In the order of the notebooks.
 PAPERS = ("wisdom2020", "hung2021")
+NEEDED = ("CRITERION", "Config", "build", "task", "score")  #: what a paper's module has, see `Method`
 
 
 class Method(Protocol):
@@ -55,7 +56,25 @@ def load(key: str) -> Experiment:
     """Return a paper by its key."""
     if key not in PAPERS:
         raise WeaklibError(f"Unknown paper {key!r}; choose one of {', '.join(PAPERS)}.")
-    return Experiment(key, *(import_module(f"weaklib.{room}.{key}") for room in ("papers", "grids")))
+    method, grid = _module("papers", key, NEEDED), _module("grids", key, ("GRID",))
+    return Experiment(key, method, grid)
+
+
+def _module(room: str, key: str, names):
+    """Import half of a paper, or say in one sentence what it lacks."""
+    name = f"weaklib.{room}.{key}"
+    try:
+        module = import_module(name)
+    except ModuleNotFoundError as e:
+        if e.name != name:
+            raise
+        raise WeaklibError(f"The paper {key} has no module weaklib/{room}/{key}.py; write it, or take {key!r} out of "
+                           "weaklib.experiment.PAPERS.") from None
+    lacks = [one for one in names if not hasattr(module, one)]
+    if lacks:
+        raise WeaklibError(f"weaklib/{room}/{key}.py has no {' and no '.join(lacks)}; CONTRIBUTING.md says what a "
+                           "paper needs.")
+    return module
 
 
 @dataclass(frozen=True)
@@ -94,7 +113,7 @@ class Experiment:
         seed = seed if row.random else 0
         starts = {name: self.config(other, preset, seed, **given) for name, other in row.starts.items()}
         own = changed(changed(shared.config, shared.kinds.get(row.kind, {})), row.changes)
-        return replace(own, label=row.key, seed=seed, **given, **starts)
+        return changed(own, {"label": row.key, "seed": seed} | given | starts)
 
     def sheets(self, preset: str, seeds: int | None = None, **given) -> list[Sheet]:
         """Return the paper's tables as a preset fills them, with as many seeds as it has or as are asked for."""
@@ -128,14 +147,7 @@ class Experiment:
                                    validate=task.validate, device=device, desc=f"{cfg.label}, seed {cfg.seed}",
                                    show=show)
         model = task and task.model
-        return self.method.score(model, cfg), history, model
-
-    def run(self, cfg, *, device: str = "auto", fresh: bool = False, show=None) -> runs.Record:
-        """Return the local record of a config, training it now if there is none, and before it what it starts from."""
-        if fresh or not runs.find(cfg, "", "local"):
-            for need in cfg.needs():
-                self.run(need, device=device)
-        return runs.get(cfg, partial(self.train, device=device, show=show), fresh=fresh)
+        return _listed(self.method.score(model, cfg)), history, model
 
     def network(self, record: runs.Record | None = None):
         """Load the trained network of a record, or the one that comes with the package, ready to be used."""
@@ -157,6 +169,15 @@ class Experiment:
         known = None if given else self.values(self.sheets("full"), "committed")
         printed = claims.Values.printed(self.key, [table.name for table in self.grid.tables])
         return claims.ledger(self.key, preset, self.grid.claims, values, printed, known)
+
+
+def _listed(scores: dict) -> dict[str, list[float]]:
+    """Scores as a record keeps them, whatever kind of numbers a paper's `score` returns."""
+    try:
+        return {metric: [float(value) for value in values] for metric, values in scores.items()}
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        raise WeaklibError("A paper's `score` returns a dict: metric -> one number per test item, as a list; mend it "
+                           "and run again, what was trained is kept.") from None
 
 
 @dataclass(frozen=True)
@@ -199,7 +220,8 @@ class Sheet:
 
     def markdown(self, where: str) -> str:
         """The table with the paper's numbers, the committed ones, and for ``local`` those of this machine."""
-        columns = {"here": self.records("committed")} if self.preset in presets.PUBLISHED else {}
+        published = where == "committed" or self.preset in presets.PUBLISHED
+        columns = {"here": self.records("committed")} if published else {}
         if where == "local":
             columns["this machine"] = self.records("local")
         return tables.markdown(self.paper.key, self.table, columns)
@@ -227,7 +249,9 @@ class Sheet:
             return sign * fmean(values) if values else None
 
         floors = {self.corpus(row): reached(row) for row in found if row.key == self.table.floor}
-        return {row.key: row.title for row in found
-                if row.role != "reference" and (value := reached(row)) is not None
-                and (least := floors.get(self.corpus(row)) if floors else sign * self.table.floor) is not None
-                and value <= least}
+
+        def floor(row):
+            return floors.get(self.corpus(row)) if isinstance(self.table.floor, str) else sign * self.table.floor
+
+        return {row.key: row.title for row in found if row.role != "reference"
+                and None not in (value := reached(row), least := floor(row)) and value <= least}

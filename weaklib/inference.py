@@ -73,7 +73,7 @@ def trained(method: str, does: str) -> list[runs.Record]:
     return [record for record in runs.kept(method) if record.weights_path and spec.fits(record.key["config"])]
 
 
-def separate(audio, sr: int, method: str = DEFAULT, *, query: str | None = None, record=None,
+def separate(audio, sr: int, method: str | None = None, *, query: str | None = None, record=None,
              device: str = "auto") -> dict[str, np.ndarray]:
     """Separate audio of any length.
 
@@ -87,8 +87,8 @@ def separate(audio, sr: int, method: str = DEFAULT, *, query: str | None = None,
     audio : array, shape=(time,) or (channel, time)
     sr : int, Hz
         Any; it is resampled to the method's and back.
-    method : str
-        See `methods`.
+    method : str, optional
+        See `methods`; by default the record's, or `DEFAULT`.
     query : str, optional
         What to look for, with methods that are asked in words; there is none yet.
     record : weaklib.runs.Record, optional
@@ -106,6 +106,7 @@ def separate(audio, sr: int, method: str = DEFAULT, *, query: str | None = None,
     WeaklibError
         If the audio is empty, not finite, too short or of the wrong shape, or there is no such method or model.
     """
+    method = _separator(method, record)
     if query is not None:
         raise WeaklibError(f"{method} takes no query; leave it out.")
     spec = _named(method, "separate", record)
@@ -156,7 +157,7 @@ def transcribe(audio, sr: int, method: str | None = None, *, threshold: float = 
     return _transcribed(spec, run, _pieces(x), sr, x.shape[-1], sound.balance(_pieces(x)), threshold)
 
 
-def separate_file(path, folder, method: str = DEFAULT, *, record=None, device: str = "auto",
+def separate_file(path, folder, method: str | None = None, *, record=None, device: str = "auto",
                   overwrite: bool = False) -> list[Path]:
     """Separate a file into ``<folder>/<name of the file>-<output>.wav``, float at the file's own rate.
 
@@ -182,6 +183,7 @@ def separate_file(path, folder, method: str = DEFAULT, *, record=None, device: s
     WeaklibError
         As `separate` and `weaklib.audio.read` do, or if a stem exists or cannot be written.
     """
+    method = _separator(method, record)
     spec = _named(method, "separate", record)
     path, folder = sound.found(path), files.path(folder)
     to = [folder / f"{path.stem}-{name}.wav" for name in spec.outputs]
@@ -370,10 +372,18 @@ def _named(method: str, does: str, record=None):
     if spec is None:
         able = [key for key in experiment.PAPERS if _spec(key, does)]
         raise WeaklibError(f"No method called {method!r} can {does}; choose one of {', '.join(able)}.")
-    if record is not None and not (record.key["paper"] == method and spec.fits(record.key["config"])):
+    if record is not None and record.key["paper"] != method:
+        raise WeaklibError(f"The model of {record.id} is one of {record.key['paper']}, not of {method}; leave the "
+                           "method out.")
+    if record is not None and not spec.fits(record.key["config"]):
         raise WeaklibError(f"The model of {record.id} cannot {does} as {method} does; choose one of "
-                           "weaklib.inference.trained.")
+                           f"weaklib.inference.trained({method!r}, {does!r}).")
     return spec
+
+
+def _separator(method: str | None, record) -> str:
+    """Return the name of a method that separates: as given, or the record's, or the default."""
+    return method if method is not None else DEFAULT if record is None else record.key["paper"]
 
 
 def _transcriptor(method: str | None, record):

@@ -85,7 +85,5 @@ def pairs(items: list[dict]):
 
     pairs = [(item["mix"], other) for i, item in enumerate(items) if (other := partner(i)) is not None]
     if not pairs:
-        raise WeaklibError("The test split holds one recording as short as an item; add longer recordings.")
+        raise WeaklibError("A split holds one recording as short as an item; add longer recordings.")
     return torch.stack([torch.stack(pair) for pair in pairs])
-
-

@@ -41,9 +41,9 @@ TWO_THREADS = 1.45  # runs had two threads once; with one they take this much lo
 
 def gains(paper: str, preset: str, seeds: int | None = None) -> dict[str, float]:
     """What each run of a paper's tables is worth, by its digest: the sum over the rows that it fills."""
-    paper, worth = experiment.load(paper), {}
-    claimed = set(_rows(list(paper.grid.claims.values())))
-    for sheet in paper.sheets(preset, seeds):
+    loaded, worth = experiment.load(paper), {}
+    claimed = set(_rows(list(loaded.grid.claims.values())))
+    for sheet in loaded.sheets(preset, seeds):
         for row in sheet.rows:
             value = HEADLINE if row.headline else CLAIMED if row.key in claimed else OTHER
             for config in sheet.configs(row):
@@ -99,8 +99,7 @@ class Costs:
     """How long runs take, by the records that there are; local records count before committed ones."""
 
     def __init__(self, paper: str):
-        committed = [record for path in sorted(files.results().glob(f"*/{paper}/runs/*.json"))
-                     if (record := _read(path))]
+        committed = runs.undamaged(files.results().glob(f"*/{paper}/runs/*.json"))
         self._same: dict[str, list[float]] = {}    # the run whatever its seed -> seconds
         self._pace: dict[str, list[float]] = {}    # the network and the batch -> seconds per step
         for records in (committed, runs.kept(paper)):  # the later ones take the place of the others
@@ -128,13 +127,6 @@ class Costs:
             per_step = done.get("seconds", 0.0) / done["step"] or seconds / steps
             return BESIDES + per_step * max(0, steps - done["step"])
         return seconds
-
-
-def _read(path):
-    try:
-        return runs.read(path)
-    except WeaklibError:
-        return None
 
 
 def _checkpoint(config) -> dict | None:

@@ -12,8 +12,9 @@ Config
     What every paper's config has.
 Record
     What came out of a run.
-get, find, kept
-    The record of a config: trained now if need be, or only looked up; all that this machine has of a paper.
+get, find, kept, undamaged
+    The record of a config: trained now if need be, or only looked up; all that this machine has of a paper, or that
+    there are among some files.
 interrupted, forget
     How far a run without a record came; delete what there is of a run.
 parcel, receive
@@ -32,6 +33,7 @@ import platform
 import shutil
 import subprocess
 import time
+from collections.abc import Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -196,14 +198,19 @@ def find(config: Config, preset: str, records: str) -> Record | None:
     if records == "committed":
         found = sorted(committed(preset, config.paper).glob(f"*-{config.digest}.json"))
     else:
-        found = sorted(local().glob(f"{config.paper}-*-{config.digest}/{RECORD}"))
+        found = [path for folder in _folders(config) if (path := folder / RECORD).exists()]
     return read(found[0]) if found else None
 
 
 def kept(paper: str) -> list[Record]:
     """Return the records of a paper that were made on this machine and are not damaged, by name."""
+    return undamaged(local().glob(f"{paper}-*/{RECORD}"))
+
+
+def undamaged(paths: Iterable[Path]) -> list[Record]:
+    """Read those of several records that are not damaged, by name; whoever needs one of the others will say so."""
     found = []
-    for path in sorted(local().glob(f"{paper}-*/{RECORD}")):
+    for path in sorted(paths):
         with suppress(WeaklibError):
             found.append(read(path))
     return found
@@ -232,7 +239,7 @@ def get(config: Config, train, *, fresh: bool = False) -> Record:
             return found
         if changed := explain(config):
             print(f"{config.id}: {changed}")
-        folder = local() / f"{config.paper}-{config.id}"
+        folder = next(iter(_folders(config)), _folder(config))  # one that was interrupted may have another label
         folder.mkdir(parents=True, exist_ok=True)
         started, began = time.time(), time.monotonic() - (interrupted(config) or {}).get("seconds", 0.0)
         with _one_thread():
@@ -248,6 +255,15 @@ def get(config: Config, train, *, fresh: bool = False) -> Record:
         for spent in folder.glob("checkpoint*"):
             spent.unlink()
     return record
+
+
+def _folder(config: Config) -> Path:
+    return local() / f"{config.paper}-{config.id}"
+
+
+def _folders(config: Config) -> list[Path]:
+    """Where there is something of a run on this machine, under whatever label."""
+    return sorted(local().glob(f"{config.paper}-*-{config.digest}"))
 
 
 def _lock(config: Config):
@@ -267,8 +283,7 @@ def _one_thread():
 
 def interrupted(config: Config) -> dict | None:
     """What the checkpoint of a run that has no record yet says of itself, its ``step`` and ``seconds`` for instance."""
-    found = [path for folder in local().glob(f"{config.paper}-*-{config.digest}")
-             for path in folder.rglob("checkpoint*.safetensors")]
+    found = [path for folder in _folders(config) for path in folder.rglob("checkpoint*.safetensors")]
     newest = max(found, key=os.path.getmtime, default=None)
     return weights.about(newest) if newest else None
 
@@ -276,7 +291,7 @@ def interrupted(config: Config) -> dict | None:
 def forget(config: Config) -> None:
     """Delete the local record of a run, its weights and its checkpoint."""
     with _lock(config):
-        for folder in local().glob(f"{config.paper}-*-{config.digest}"):
+        for folder in _folders(config):
             shutil.rmtree(folder)
 
 
@@ -298,7 +313,7 @@ def receive(sent: dict, config: Config) -> Record:
         found = find(config, "", "local")
         if found:
             return found
-        folder = local() / f"{config.paper}-{config.id}"
+        folder = _folder(config)
         body = {name: value for name, value in sent["record"].items() if name not in ("schema", "sha256")}
         record = Record(**body, folder=folder)
         if record.key != config.key():
@@ -313,9 +328,10 @@ def receive(sent: dict, config: Config) -> Record:
 def explain(config: Config) -> str:
     """Say which fields differ from the nearest record of the name; nothing if there is none."""
     near = sorted(local().glob(f"{config.paper}-{config.label}-s{config.seed}-*/{RECORD}"), key=os.path.getmtime)
-    if not near:
+    found = undamaged(near[-1:])
+    if not found:
         return ""
-    old, new = _flat(read(near[-1]).key), _flat(config.key())
+    old, new = _flat(found[0].key), _flat(config.key())
     changed = [f"{name} {old.get(name)} -> {new.get(name)}" for name in sorted(old.keys() | new.keys())
                if old.get(name) != new.get(name)]
     return f"changed since the last record ({', '.join(changed)}), training"

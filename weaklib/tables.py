@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from importlib import resources
 from statistics import mean, stdev
 
+from weaklib.files import WeaklibError
+
 COLUMNS = "paper table row method condition split corpus metric seed value unit run".split()
 
 
@@ -88,8 +90,17 @@ class Table:
 
 
 def paper_numbers(paper: str, name: str) -> list[dict]:
-    """Numbers printed in a paper's table: rows of the CSV file that comes with the kit."""
+    """Numbers printed in a paper's table: rows of the CSV file that comes with the kit.
+
+    Raises
+    ------
+    WeaklibError
+        If there is no such file.
+    """
     path = resources.files("weaklib").joinpath("papers", "tables", f"{paper}_{name}.csv")
+    if not path.is_file():
+        raise WeaklibError(f"The table {name} of {paper} has no file of printed numbers; write weaklib/papers/tables/"
+                           f"{path.name}, with the header alone if the paper prints none.")
     return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
 
 

@@ -425,6 +425,6 @@ def _restore(path, model, average, best, players) -> _State:
         for player in players:
             player.optimiser.load_state_dict({**player.optimiser.state_dict(), "state": moments[player.name]})
         return _State(**{**about, "best": -math.inf if about["best"] is None else about["best"]})
-    except (KeyError, TypeError, RuntimeError) as e:
+    except (KeyError, TypeError, ValueError, RuntimeError) as e:
         raise WeaklibError(f"Checkpoint {path} is of another model; nothing was changed: delete it to train "
                            "again.") from e

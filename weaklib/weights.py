@@ -100,5 +100,6 @@ def shipped(name: str) -> Path:
     path = Path(str(folder.joinpath(f"{name}.safetensors")))
     if not path.is_file():
         have = sorted(p.stem for p in Path(str(folder)).glob("*.safetensors"))
-        raise WeaklibError(f"No checkpoint {name!r} comes with weaklib; choose one of {', '.join(have)}.")
+        raise WeaklibError(f"No checkpoint {name!r} comes with weaklib; choose one of {', '.join(have)}, or train it "
+                           "here and give the record.")
     return path

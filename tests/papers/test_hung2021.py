@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from weaklib import corpora, experiment, losses, metrics, runs, tables, training
+from weaklib import corpora, experiment, jobs, losses, metrics, runs, tables, training
 from weaklib.grids import hung2021 as grid
 from weaklib.papers import hung2021 as method
 
@@ -473,6 +473,8 @@ def test_scores_of_a_separator_are_of_whole_songs():
         if song != 1:
             want["si_sdr/avg"].append(pytest.approx(sum(values) / 3))
     assert method.score_separator(Stems(toy.items), toy) == want
+    toy.lengths, toy.items = [2000], toy.items[2:3]
+    assert method.score_separator(Stems(toy.items), toy).keys() == {"si_sdr/piano", "si_sdr/bass"}
 
 
 def test_scores_of_the_mixture(splits):
@@ -563,6 +565,16 @@ def caught(monkeypatch):
     return given
 
 
+@pytest.mark.parametrize("row", ["supervised", "isolated_c_h", "finetune_c_h"])
+def test_a_run_needs_every_network_that_it_loads(row, caught, tmp_path):
+    """A worker with a store of its own is sent these and no others."""
+    cfg = paper.config(row, "smoke")
+    with pytest.raises(Caught):
+        paper.train(cfg, tmp_path, device="cpu")
+    loaded = {name for name, x in caught.items() if isinstance(x, torch.nn.Module)} - {"model"}
+    assert {need.label for need in cfg.needs()} == loaded
+
+
 def test_step_2_is_judged_by_the_transcriptor_of_step_1(caught, tmp_path):
     with pytest.raises(Caught):
         paper.train(paper.config("isolated_c_h", "smoke"), tmp_path, device="cpu")
@@ -648,7 +660,7 @@ def test_a_short_training_beats_the_untrained_network(row, margin, splits, tmp_p
 def test_all_steps_of_a_fine_tuned_row(tmp_path, monkeypatch):
     """Asked for the last step, the first two are run before it, once; the shipped form separates."""
     monkeypatch.setenv("WEAKLIB_HOME", str(tmp_path))
-    record = paper.run(paper.config("finetune_c_h_aml", "smoke"), device="cpu")
+    (record,) = jobs.train([paper.config("finetune_c_h_aml", "smoke")], device="cpu")
     made = {path.name.split("-")[1] for path in runs.local().glob("hung2021-*") if path.is_dir()}
     assert made == {"mixture_pretrain", "isolated_c_h", "finetune_c_h_aml"}
     assert len(record.history) == 2 and np.isfinite(record.mean("si_sdr/avg"))

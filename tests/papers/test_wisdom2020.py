@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from weaklib import audio, corpora, experiment, metrics, mixing, runs, training
+from weaklib import audio, corpora, experiment, jobs, metrics, mixing, runs, training
 from weaklib.papers import wisdom2020 as method
 
 paper = experiment.load("wisdom2020")
@@ -69,7 +69,7 @@ def test_a_row_is_taught_by_its_corpora_with_its_share(monkeypatch, known, crite
     assert draw.supervised == [{known: ("talkers", "train", "smoke")}]
     assert (draw.batch, draw.unsupervised, draw.one_or_two, draw.seed) == (6, 0.0, False, 5)
     seen = []
-    monkeypatch.setattr(method, "score_on", lambda model, corpus: seen.append((model, corpus)) or {"x": [1.0, 4.0]})
+    monkeypatch.setattr(method, "gains", lambda model, corpus: seen.append((model, corpus)) or [1.0, 4.0])
     assert task.validate(task.model) == 2.5 and task.validate.name == criterion
     assert seen == [(task.model, [{known: ("talkers_reverb", "validation", "smoke")}])]
     assert method.task(paper.config("input_mixture", "smoke")) is None
@@ -166,9 +166,9 @@ def test_a_folder_of_recordings_is_enough(tmp_path, train_split):
         audio.write(tmp_path / f"{i}.{'flac' if i % 2 else 'wav'}", np.tile(train_split[i]["mix"].numpy(), 2), 8000)
     folder = f"folder:{tmp_path}"
     cfg = paper.config("dry_1or2src_matched_unsup100", "smoke", corpus=folder, supervised=folder)
-    record = paper.run(cfg, device="cpu")
+    (record,) = jobs.train([cfg], device="cpu")
     assert list(record.scores) == ["momi"] and np.isfinite(record.mean("momi"))
-    assert paper.run(cfg, device="cpu") == record
+    assert jobs.train([cfg], device="cpu") == [record]
     assert runs.find(cfg, "", "local").weights_path is not None
 
 

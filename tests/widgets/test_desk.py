@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from weaklib import audition, corpora, inference, progress, runs, widgets
+from weaklib import audition, corpora, experiment, inference, progress, runs, widgets
 from weaklib.files import WeaklibError
 from weaklib.papers import hung2021
 from weaklib.widgets import desk
@@ -244,7 +244,7 @@ def test_players_that_are_gone_are_forgotten_with_their_sound(one, quick):
 
 def test_models_trained_here_can_be_chosen_and_left(monkeypatch, tmp_path):
     monkeypatch.setenv("WEAKLIB_HOME", str(tmp_path))
-    cfg = hung2021.config("supervised", "smoke")
+    cfg = experiment.load("hung2021").config("supervised", "smoke")
     record = runs.get(cfg, lambda *_: ({"score": [0.0]}, [], hung2021.build(cfg)))
     one = widgets.Desk()
     assert [label for label, _ in one.model.options] == [desk.SHIPPED, record.id]

@@ -686,10 +686,10 @@ def test_saved_page_has_its_numbers_whatever_type_they_came_in(rate, tmp_path):
     tracks = {"up": STEMS["piano"], "unsigned notes": STEMS["piano"][..., ::-1]}
     widgets.save_html(tmp_path / "listen.html", tracks, rate(SR), notes={"up": np.array([[0, 1, 60]], np.int16)},
                       fmax=rate(4000), pictures={"roll": {"up": np.eye(9, dtype=np.uint8)[::-1]}},
-                      pitches={"roll": np.array([20, 29])})
+                      axes={"roll": np.array([20, 29])})
     text = (tmp_path / "listen.html").read_text()
     scene = json.loads(re.search(r'id="state">(.*?)</script>', text, re.S)[1])["_scene"]
-    assert scene["sr"] == SR and scene["fmax"] == 4000 and scene["pitches"] == {"roll": [20, 29]}
+    assert scene["sr"] == SR and scene["axes"]["roll"][-2:] == [20, 29]
     assert scene["tracks"][0]["notes"] == [[0, 1, 60]] and isinstance(scene["gain_db"], float)
 
 

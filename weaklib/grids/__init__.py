@@ -11,7 +11,7 @@ changed
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 
 from weaklib import presets
 from weaklib.claims import Claim
@@ -57,12 +57,16 @@ class Grid:
     tables: tuple[Table, ...]
     claims: dict[str, Claim]
     shipped: str
-    headline: tuple[str, object] | None = None
+    headline: tuple[str, object]
     others: tuple[Row, ...] = ()
 
     def preset(self, name: str) -> Preset:
         """Return a preset; one that is not there is as the one whose sizes it has."""
-        return self.presets[presets.check(name) if name in self.presets else presets.sizes(name)]
+        name = name if name in self.presets else presets.sizes(name)
+        if name not in self.presets:
+            raise WeaklibError(f"{self.title} has no preset {name}; choose one of {', '.join(self.presets)}, or add it "
+                               "to the grid's presets.")
+        return self.presets[name]
 
     def row(self, key: str) -> Row:
         """Return a row by its key; of several, the one that trains and does not report on another's runs."""
@@ -75,6 +79,16 @@ class Grid:
 
 
 def changed(config, changes: dict):
-    """Return a dataclass with fields replaced; a dict in place of a value reaches into the field."""
+    """Return a dataclass with fields replaced; a dict in place of a value reaches into the field.
+
+    Raises
+    ------
+    WeaklibError
+        If there is no such field.
+    """
+    names = [f.name for f in fields(config)]
+    if unknown := [name for name in changes if name not in names]:
+        raise WeaklibError(f"{type(config).__module__} has no {type(config).__name__}.{unknown[0]}, which a row, a "
+                           f"preset or a call would change; choose one of {', '.join(names)}.")
     return replace(config, **{name: changed(old, new) if isinstance(new, dict) and is_dataclass(
         old := getattr(config, name)) else new for name, new in changes.items()})

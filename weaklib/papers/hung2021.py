@@ -111,7 +111,8 @@ class Config(runs.Config):
         return [corpora.identity(self.corpus, self.preset)]
 
     def needs(self):
-        return [cfg for cfg in (self.critic, self.start) if cfg]
+        # Step 3 goes on from a separator and from the transcriptor that judged it, and needs the weights of both.
+        return [cfg for cfg in (self.critic, self.start and self.start.critic, self.start) if cfg]
 
 
 # Networks
@@ -390,9 +391,9 @@ def score_separator(model, corpus) -> dict:
     -------
     dict of str to list of float, dB
         ``si_sdr/piano``, ``/guitar``, ``/bass``: one value per song in which the instrument is heard;
-        ``si_sdr/avg``: the mean over the instruments, per song in which all three are.
+        ``si_sdr/avg``: the mean over the instruments, per song in which all three are. What no song has is left out.
     """
-    scores = {f"si_sdr/{name}": [] for name in (*INSTRUMENTS, "avg")}
+    scores: dict[str, list] = {}
     for items in songs(corpus):
         mix, ref = (torch.stack([item[key] for item in items]) for key in ("mix", "sources"))
         est = _each(model, mix, model.separate) if model else mix[:, None].expand_as(ref)
@@ -400,9 +401,9 @@ def score_separator(model, corpus) -> dict:
         heard = ref.square().sum((0, 2)) > 0
         for name, value, is_heard in zip(INSTRUMENTS, values.tolist(), heard):
             if is_heard:
-                scores[f"si_sdr/{name}"].append(value)
+                scores.setdefault(f"si_sdr/{name}", []).append(value)
         if heard.all():
-            scores["si_sdr/avg"].append(float(values.mean()))
+            scores.setdefault("si_sdr/avg", []).append(float(values.mean()))
     return scores
 
 
@@ -493,7 +494,6 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
 
 
 LOSSES = {"transcriptor": transcription, "supervised": supervised, "isolated": isolated, "finetune": joint}
-STAGES = ("input", *LOSSES)  # a model starts from those of earlier stages
 
 
 @torch.no_grad()
