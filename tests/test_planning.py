@@ -77,10 +77,10 @@ def test_headline_before_claimed_before_other_rows_and_first_seeds_before_later(
     paper = experiment.load("hung2021")
     worth = planning.gains("hung2021", "full", 3)
     alone = {row: [worth[config.digest] for config in (paper.config(row, "full", seed) for seed in range(3))]
-             for row in ("supervised", "isolated_hmix", "isolated_c_h_absolute")}  # they fill one row each
+             for row in ("supervised", "isolated_hmix", "isolated_cmix_absolute")}  # they fill one row each
     assert alone["supervised"] == pytest.approx([4, 0.4, 0.04])           # a headline row
     assert alone["isolated_hmix"] == pytest.approx([2, 0.2, 0.02])        # which h02 compares
-    assert alone["isolated_c_h_absolute"] == pytest.approx([1, 0.1, 0.01])
+    assert alone["isolated_cmix_absolute"] == pytest.approx([1, 0.1, 0.01])
     shared = worth[paper.config("finetune_c_h_aml", "full", 0).digest]
     assert shared > 4  # a run that fills several rows
 
