@@ -354,6 +354,12 @@ def test_every_claim_of_a_paper_has_an_entry(texts):
     assert [*found[0]] == [*claims.LEDGER, "why"]
 
 
+def test_a_claim_that_no_file_has_is_told_and_no_claims_are_no_table(texts):
+    with pytest.raises(WeaklibError, match="The grid of toy tests t09, which is not among its claims; enter it"):
+        claims.ledger("toy", "full", {"t09": Claim((UP,))}, values(), values(""))
+    assert claims.markdown([]).startswith("This paper has no claims")
+
+
 def test_the_ledger_knows_the_spread_of_the_committed_runs(texts):
     for known, want in ((None, OPEN), (values(a=[3.0, 3.1, 3.2]), HOLDS)):
         entry, *_ = claims.ledger("toy", "laptop", {"t01": Claim((UP,))}, values(a=[1.0]), values(""), known)

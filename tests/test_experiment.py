@@ -1,6 +1,10 @@
 """A method and its grid put together: configs of rows, the order of runs, sheets and what fills them."""
+import json
+import sys
+import types
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import toy
@@ -55,6 +59,31 @@ def test_every_row_of_every_preset_has_a_config_of_its_own(key):
         assert len({cfg.id for cfg in configs}) == len(own)
         assert [cfg.label for cfg in configs] == [row.key for row in own]
         assert all(cfg.preset == ("laptop" if preset == "full" else preset) for cfg in configs)
+
+
+@pytest.mark.parametrize("papers, grids, says", [
+    (None, {}, r"The paper nobody1999 has no module weaklib/papers/nobody1999\.py; write it"),
+    ({"Config": 0, "build": 0, "task": 0}, {}, r"papers/nobody1999\.py has no CRITERION and no score; CONTRIBUTING"),
+    (dict.fromkeys(experiment.NEEDED), None, r"no module weaklib/grids/nobody1999\.py"),
+    (dict.fromkeys(experiment.NEEDED), {}, r"weaklib/grids/nobody1999\.py has no GRID")])
+def test_what_a_new_paper_lacks_is_said(monkeypatch, papers, grids, says):
+    monkeypatch.setattr(experiment, "PAPERS", ("nobody1999",))
+    for room, content in (("papers", papers), ("grids", grids)):
+        if content is not None:
+            module = types.ModuleType(f"weaklib.{room}.nobody1999")
+            vars(module).update(content)
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+    with pytest.raises(WeaklibError, match=says):
+        experiment.load("nobody1999")
+
+
+def test_unknown_fields_and_missing_presets_are_refused_with_the_known_ones():
+    for row, given in ((toy.Row("x", "X", changes={"loss": {"wait": 1}}), {}), ("plain", {"los": 1})):
+        with pytest.raises(WeaklibError, match=r"toy has no (Loss\.wait|Config\.los), .*(weight, power|label, seed)"):
+            paper.config(row, "smoke", **given)
+    grid = replace(toy.GRID, presets={"smoke": toy.GRID.presets["smoke"]})
+    with pytest.raises(WeaklibError, match="Toy, 2026 has no preset laptop; choose one of smoke, or add it"):
+        grid.preset("full")
 
 
 # Configs
@@ -179,6 +208,19 @@ def test_networks_begin_with_the_seed_of_the_config(home, monkeypatch):
     for seed in (0, 1, 0):
         paper.train(replace(paper.config("best", "smoke", seed)), None)
     assert began[0] == began[2] != began[1] and [seed for _, seed in began] == [0, 1, 0]
+
+
+@pytest.mark.parametrize("scores", [[1.0], {"gain": 1.0}, {"gain": torch.ones(2, 2)}, {"gain": ["much"]}])
+def test_scores_are_a_list_of_numbers_by_metric(monkeypatch, scores):
+    monkeypatch.setattr(toy.METHOD, "score", lambda model, cfg: scores)
+    with pytest.raises(WeaklibError, match="`score` returns a dict: metric -> one number per test item"):
+        paper.train(paper.config("input", "smoke"), None)
+
+
+def test_scores_may_be_tensors_or_of_numpy(monkeypatch):
+    monkeypatch.setattr(toy.METHOD, "score", lambda model, cfg: {"gain": torch.tensor([1.5, 2]), "x": np.float32([3])})
+    scores, *_ = paper.train(paper.config("input", "smoke"), None)
+    assert json.loads(json.dumps(scores)) == {"gain": [1.5, 2.0], "x": [3.0]}
 
 
 # Sheets

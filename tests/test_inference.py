@@ -188,6 +188,17 @@ def test_a_record_of_something_else_is_refused(do, record):
         do(np.ones(16000), 16000, "hung2021", record=record)
 
 
+def test_a_record_says_by_which_method_it_separates(monkeypatch):
+    asked = []
+    monkeypatch.setattr(inference, "_loaded", lambda method, spec, record, device: asked.append(method) or (
+        lambda x: np.zeros((len(x), len(spec.outputs), *x.shape[1:]), np.float32)))
+    for given in ({}, {"record": kept("mine", "wisdom2020")}, {"record": kept("supervised")}):
+        weaklib.separate(np.ones(16000), 16000, **given)
+    assert asked == ["hung2021", "wisdom2020", "hung2021"]
+    with pytest.raises(WeaklibError, match="mine-s0-0 is one of wisdom2020, not of hung2021; leave the method out"):
+        weaklib.separate(np.ones(16000), 16000, "hung2021", record=kept("mine", "wisdom2020"))
+
+
 def test_models_trained_here_are_listed_by_what_they_can_do_and_work(monkeypatch, tmp_path):
     monkeypatch.setenv("WEAKLIB_HOME", str(tmp_path))
     assert inference.trained("hung2021", "separate") == []

@@ -213,6 +213,12 @@ def test_the_check_finds_a_record_that_no_row_asks_for(results):
     assert [old.id in problem and "does not belong" in problem for problem in report.check()] == [True]
 
 
+def test_the_check_says_that_a_revision_was_raised(results, monkeypatch):
+    monkeypatch.setattr(toy.Config, "revision", 2)
+    problems = report.check()
+    assert problems and all("made at revision 1 of a method that is now at 2; delete it" in p for p in problems)
+
+
 def test_the_check_finds_a_commit_that_is_dirty_or_unknown(results, monkeypatch):
     for git in (lambda *args: "c0ffee", lambda *args: None):  # a status that is not empty; no git
         monkeypatch.setattr(runs, "_git", git)

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from weaklib import experiment, tables
+from weaklib.files import WeaklibError
 from weaklib.runs import Record
 from weaklib.tables import Metric, Row, Table
 
@@ -198,6 +199,11 @@ def test_paper_numbers_are_there():
     numbers = {(n["row"], n["split"], n["metric"]): n["value"] for n in tables.paper_numbers("wisdom2020", "table1")}
     assert numbers["unsup_fuss16", "FUSS", "momi"] == "10.9"
     assert tables.printed("hung2021", "text")["fpr_finetune_aml", "false_positive_rate", "all"] == "0.17"
+
+
+def test_a_table_without_a_file_of_numbers_is_told():
+    with pytest.raises(WeaklibError, match=r"table x of hung2021 has no file .*/hung2021_x\.csv, with the header"):
+        tables.paper_numbers("hung2021", "x")
 
 
 @pytest.mark.parametrize("key", experiment.PAPERS)

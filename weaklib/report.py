@@ -100,13 +100,18 @@ def check() -> list[str]:
     problems, root = [], files.results()
     asked = {runs.committed(preset, key) / f"{cfg.id}.json" for key in experiment.PAPERS for preset in presets.PUBLISHED
              for cfg in experiment.load(key).configs(preset)}
+    revisions = {key: experiment.load(key).method.Config.revision for key in experiment.PAPERS}
     for path in sorted(root.glob("*/*/runs/*.json")):
         try:
             record = runs.read(path)
         except WeaklibError as e:
             problems.append(str(e))
             continue
-        if path not in asked or path.stem != record.id:
+        was, now = record.key["revision"], revisions.get(record.key["paper"])
+        if was != now and now is not None:
+            problems.append(f"{path.relative_to(root)}: made at revision {was} of a method that is now at {now}; "
+                            "delete it, train again and publish.")
+        elif path not in asked or path.stem != record.id:
             problems.append(f"{path.relative_to(root)}: this record does not belong there; no row asks for it.")
         if not record.provenance.get("commit") or record.provenance.get("dirty"):
             problems.append(f"{path.relative_to(root)}: the record names no clean commit.")
