@@ -21,6 +21,7 @@ ROWS = [row.split() for row in """
     tables
     claims
     mixing specs
+    scoring
     papers
     grids
     experiment

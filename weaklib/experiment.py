@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # the command line says what it can do before torch is there
     from weaklib import training
 
 #: In the order of the notebooks.
-PAPERS = ("wisdom2020", "hung2021")
+PAPERS = ("wisdom2020", "wisdom2021", "hung2021")
 NEEDED = ("CRITERION", "Config", "build", "task", "score")  #: what a paper's module has, see `Method`
 
 
@@ -205,9 +205,9 @@ class Sheet:
         """The row whose runs a row reports on."""
         return self.paper.grid.row(row.of) if row.of else row
 
-    def corpus(self, row: Row) -> str:
+    def corpus(self, row: Row, split: str = "test") -> str:
         """Name the corpus that is heard when a row is scored."""
-        return self.configs(row)[0].corpus
+        return self.table.corpus(vars(self.configs(row)[0]), split)
 
     def records(self, where: str) -> dict[Row, list[runs.Record]]:
         """Records of each row that are there; `where` is ``local`` or ``committed``."""
@@ -234,7 +234,7 @@ class Sheet:
             for r in records:
                 if score in r.scores:
                     seed = r.key["config"]["seed"] if self._source(row).random else None
-                    values.add(row.key, self.corpus(row), metric.key, split, seed, r.mean(score), r.id)
+                    values.add(row.key, self.corpus(row, split), metric.key, split, seed, r.mean(score), r.id)
         values.unlearned.update(self._unlearned(found))
 
     def _unlearned(self, found: dict[Row, list]) -> dict[str, str]:

@@ -4,14 +4,15 @@ Contents
 --------
 Mixtures
     Batches for MixIT and PIT.
-loss
-    Both losses on such a batch.
+separated, loss
+    Both losses on such a batch, per example with the estimates, and their mean.
 pairs
     Two recordings each, to be told apart.
 """
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -25,50 +26,100 @@ class Mixtures:
 
     Parameters
     ----------
-    matched, supervised : Corpus
+    mixtures, supervised : sequence of dict
         Training splits: where the unsupervised mixtures come from, and where the supervised ones do.
     batch : int
-        Examples per step, two items each.
+        Examples per step.
     unsupervised : float
-        Share of the examples that MixIT learns from; PIT learns from the others.
-    one_or_two : bool
-        Whether each item loses its second source half of the time.
+        Share of the examples that MixIT learns from, two mixtures each; PIT learns from the others.
     seed : int
+    one_or_two : bool
+        Whether each mixture loses all but its first source half of the time.
+    p0 : float
+        Probability that one of the two mixtures of a supervised example is silent (wisdom2020, section 4.3).
+    n_mix : {1, 2}
+        Mixtures in a supervised example.
+    classes : sequence of str
+        Those of the labels that a batch has beside its unsupervised mixtures, if there are any.
     """
 
-    def __init__(self, matched, supervised, *, batch: int, unsupervised: float, one_or_two: bool, seed: int):
-        self.matched, self.supervised, self.batch = matched, supervised, batch
-        self.unsupervised, self.one_or_two, self.seed = unsupervised, one_or_two, seed
+    def __init__(self, mixtures, supervised, *, batch: int, unsupervised: float, seed: int, one_or_two: bool = False,
+                 p0: float = 0.0, n_mix: int = 2, classes: Sequence[str] = ()):
+        self.mixtures, self.supervised, self.batch, self.unsupervised = mixtures, supervised, batch, unsupervised
+        self.seed, self.one_or_two, self.p0, self.n_mix = seed, one_or_two, p0, n_mix
+        self.classes = {name: k for k, name in enumerate(classes)}
 
     def __call__(self, step: int) -> dict:
-        """Return ``mixtures (n_unsup, 2, time)`` for MixIT and ``sources (n_sup, 4, time)`` for PIT."""
+        """Return ``mixtures (n_unsup, 2, time)`` for MixIT, with their ``labels (n_unsup, class)`` where there are
+        classes, and ``sources (n_sup, n_mix * source, time)`` for PIT.
+        """
         rng = np.random.default_rng([self.seed, step])
         # The share is kept over steps, also where it is no whole number of examples.
         until, before = (math.floor(s * self.batch * self.unsupervised) for s in (step + 1, step))
         n_unsup = until - before
-        unsup, sup = self._items(rng, self.matched, n_unsup), self._items(rng, self.supervised, self.batch - n_unsup)
+        unsup = self._items(rng, self.mixtures, 2 * n_unsup)
+        sup = self._items(rng, self.supervised, self.n_mix * (self.batch - n_unsup))
         batch = {}
         if unsup:
-            batch["mixtures"] = torch.stack([item["mix"] if both or "sources" not in item else item["sources"][0]
-                                             for item, both in unsup]).unflatten(0, (-1, 2))
+            batch["mixtures"] = torch.stack([item["mix"] if whole or "sources" not in item else item["sources"][0]
+                                             for item, whole in unsup]).unflatten(0, (-1, 2))
+        if unsup and self.classes:
+            batch["labels"] = torch.stack([self._labels(item) for item, _ in unsup]).unflatten(0, (-1, 2)).amax(1)
         if sup:
-            sources = torch.stack([item["sources"] * torch.tensor([[1.0], [both]]) for item, both in sup])
-            batch["sources"] = sources.unflatten(0, (-1, 2)).flatten(1, 2)
+            sources = torch.stack([torch.cat([item["sources"][:1], whole * item["sources"][1:]])
+                                   for item, whole in sup]).unflatten(0, (-1, self.n_mix))
+            if self.n_mix == 2:
+                silent = rng.random(len(sources)) < self.p0
+                sources[np.flatnonzero(silent), rng.integers(2, size=silent.sum())] = 0
+            batch["sources"] = sources.flatten(1, 2)
         return batch
 
     def _items(self, rng, corpus, n: int) -> list:
-        """Draw two items for each of `n` examples, and whether both speakers of each are heard."""
-        picked = rng.choice(len(corpus), 2 * n, replace=False)
-        both = rng.random(2 * n) < 0.5 if self.one_or_two else np.ones(2 * n, bool)
-        return [(corpus[int(i)], bool(b)) for i, b in zip(picked, both)]
+        """Draw `n` different items, and whether all of each is heard."""
+        if n > len(corpus):
+            raise WeaklibError(f"A step hears {n} different items and the split has {len(corpus)}; choose a smaller "
+                               "batch or a larger corpus.")
+        picked = rng.choice(len(corpus), n, replace=False)
+        whole = rng.random(n) < 0.5 if self.one_or_two else np.ones(n, bool)
+        return [(corpus[int(i)], bool(b)) for i, b in zip(picked, whole)]
+
+    def _labels(self, item: dict):
+        """Which classes an item has: (class,) of 0 and 1."""
+        found = torch.zeros(len(self.classes))
+        found[[self.classes[name] for name in item["labels"]]] = 1
+        return found
+
+
+def separated(model, batch: dict, *, snr_max: float = 30.0, search: str = "exact"):
+    """PIT (wisdom2020 Eq. 1) on the supervised examples of a batch and MixIT (Eq. 3) on the others.
+
+    Parameters
+    ----------
+    model : Module
+        (example, time) -> (example, source, time).
+    batch : dict
+        As of `Mixtures`.
+    snr_max : float, dB
+    search : str
+        For the assignments, see `weaklib.losses.mixit`.
+
+    Returns
+    -------
+    est : Tensor, shape=(example, source, time)
+        Those of the mixtures first.
+    value : Tensor, shape=(example,), dB
+    """
+    given = [name for name in ("mixtures", "sources") if name in batch]
+    est = model(torch.cat([batch[name].sum(1) for name in given]))
+    values = [losses.mixit(e, batch[name], snr_max=snr_max, search=search)[0] if name == "mixtures"
+              else losses.pit(e, batch[name], snr_max=snr_max)[0]
+              for name, e in zip(given, est.split([len(batch[name]) for name in given]))]
+    return est, torch.cat(values)
 
 
 def loss(model, batch: dict, snr_max: float = 30.0):
-    """PIT (Eq. 1) on the supervised examples and MixIT (Eq. 3) on the others, averaged over the batch."""
-    references = [(function, batch[name]) for name, function in (("mixtures", losses.mixit), ("sources", losses.pit))
-                  if name in batch]
-    est = model(torch.cat([ref.sum(1) for _, ref in references])).split([len(ref) for _, ref in references])
-    return torch.cat([function(e, ref, snr_max=snr_max)[0] for e, (function, ref) in zip(est, references)]).mean()
+    """Mean of `separated` over the batch."""
+    return separated(model, batch, snr_max=snr_max)[1].mean()
 
 
 def pairs(items: list[dict]):

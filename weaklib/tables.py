@@ -77,6 +77,7 @@ class Table:
     splits: dict[str, str]       # split -> what it is called; in the order of the columns
     caption: str
     stand_ins: dict[str, str] = field(default_factory=dict)  # corpus -> what the caption says where it is heard
+    corpora: dict[str, str] = field(default_factory=dict)  # split -> field of the config that names its corpus
     floor: str | float | None = None  # row, or value, that a model is not above which has learned nothing
 
     def score(self, row: Row, metric: Metric, split: str) -> str:
@@ -116,7 +117,7 @@ def tidy(paper: str, table: Table, records: dict[Row, list]) -> list[dict]:
     for row, found in records.items():
         method, condition = words.get(row.key, (row.method or row.title, _condition(row.changes)))
         lines += [{"paper": paper, "table": table.key, "row": row.key, "method": method, "condition": condition,
-                   "split": split, "corpus": record.key["config"]["corpus"], "metric": metric.key,
+                   "split": split, "corpus": table.corpus(record.key["config"], split), "metric": metric.key,
                    "seed": record.key["config"]["seed"], "value": f"{record.mean(score):.3f}", "unit": metric.unit,
                    "run": record.id}
                   for record in found for split in table.splits for metric in table.metrics
@@ -169,7 +170,8 @@ def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> s
                          for row, x in zip(rows, seeds)]
                 _column(head, body, heading if any(told) else f"{name}: {heading}", rows, cells,
                         [mean(x) if x else None for x in seeds], metric)
-    heard = {r.key["config"]["corpus"] for records in columns.values() for found in records.values() for r in found}
+    heard = {table.corpus(record.key["config"], split) for records in columns.values() for found in records.values()
+             for record in found for split in table.splits}
     notes = [table.caption, *(words for corpus, words in table.stand_ins.items() if corpus in heard),
              _spread(usual), "† A row of ours." if any(row.ours for row in rows) else "",
              "Bold: the best of the weakly supervised rows." if any("**" in cell for cell in sum(body, [])) else ""]
