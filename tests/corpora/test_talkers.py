@@ -164,6 +164,50 @@ def test_rendering_again_gives_the_same_bytes(tmp_path, monkeypatch, home):
         assert again and again == files.read_json(home / "corpora" / folder.name / cache.MANIFEST)["files"]
 
 
+# Twice the rate
+
+def test_16_khz_is_the_same_item_with_its_treble(dry):
+    wide = load("talkers_16k", "train", "smoke")
+    assert wide.sr == 16000 and len(wide) == len(dry) and wide.speakers == dry.speakers
+    treble = []
+    for i in range(0, 64, 4):
+        a, b = dry[i], wide[i]
+        assert a["labels"] == b["labels"] and a["text"] == b["text"]
+        assert torch.equal(b["mix"], b["sources"].sum(0))
+        assert audio.db(audio.rms(b["sources"].numpy())) == pytest.approx(audio.db(audio.rms(a["sources"].numpy())),
+                                                                          abs=1e-4)
+        for x, y in zip(a["sources"].numpy(), b["sources"].numpy(), strict=True):
+            low = audio.resample(y, 16000, 8000)[100:-100]
+            gain = np.dot(low, x[100:-100]) / np.dot(low, low)
+            assert audio.rms(gain * low - x[100:-100]) < 0.05 * audio.rms(x)
+            spectrum = np.abs(np.fft.rfft(y)) ** 2
+            treble.append(spectrum[len(spectrum) * 5 // 8:].sum() / spectrum.sum())  # above 5 kHz
+    assert np.median(treble) > 1e-4
+
+
+@pytest.mark.parametrize("seconds", [0.50005, 0.5, 0.500625])
+def test_16_khz_has_items_of_any_number_of_samples(seconds):
+    wide = load("talkers_16k", "validation", "smoke", duration=seconds)
+    assert {len(wide[i]["mix"]) for i in range(16)} == {round(16000 * seconds)}
+
+
+def test_8_khz_has_the_key_and_the_bytes_that_it_had_before(home):
+    load("talkers", "test", "smoke")
+    folder = home / "corpora" / "talkers-6bde331d32"
+    texts, cast = list(islice(talkers.sentences("test"), 24)), talkers.speakers("test", 4)
+    parts, wanted = [], []
+    for k, wave in enumerate(espeak.say([{**cast[k // 6], "text": text} for k, text in enumerate(texts)])):
+        x = audio.resample(wave / np.float32(2 ** 15), 22050, 8000)
+        loud = audio.rms(x[:len(x) // 80 * 80].reshape(-1, 80))
+        first, *_, last = np.flatnonzero(loud > loud.max() / 100)
+        parts = [] if k % 6 == 0 else parts
+        parts += ([np.zeros(2000, np.float32)] if parts else []) + [x[80 * first:80 * (last + 1)]]
+        if sum(map(len, parts)) >= 48000:
+            joined, parts = np.concatenate(parts), []
+            wanted.append(np.round(audio.level(joined, -25.0) * 2 ** 15).astype(np.int16))
+    assert np.array_equal(np.load(folder / "speech.npy"), np.concatenate(wanted))
+
+
 @pytest.mark.parametrize("preset, options, says", [
     ("paper", {}, "WSJ0-2mix"), ("smoke", {"duration": 0.1}, "duration"), ("smoke", {"n_items": 0}, "n_items"),
     ("smoke", {"speed": 2}, "no option speed"), ("huge", {}, "huge")])
@@ -180,7 +224,7 @@ def test_nobody_talks_that_long(home):
 
 
 def test_datasheets():
-    for name in "talkers", "talkers_reverb", "folder:anything":
+    for name in "talkers", "talkers_16k", "folder:anything":
         assert "## Limits" in datasheet(name)
 
 

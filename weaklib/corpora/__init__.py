@@ -33,13 +33,15 @@ SPLITS = ("train", "validation", "test")
 
 #: Corpus name -> the module that renders or reads it, whose class has its name with a capital.
 MODULES = {
-    "talkers": "talkers", "talkers_reverb": "talkers",
+    "talkers": "talkers", "talkers_reverb": "talkers", "talkers_16k": "talkers",
     "sounds": "sounds", "sounds_reverb": "sounds",
+    "noisy_talkers": "noisy",
     "band": "band",
     "slakh": "slakh", "babyslakh": "slakh", "slakh_uncorrected": "slakh", "babyslakh_uncorrected": "slakh",
 }
-#: Module -> version, raised by hand when the sound changes: part of the key of every run.
-VERSIONS = {"talkers": 1, "sounds": 1, "band": 1, "slakh": 1, "folder": 1}
+#: Module -> version, raised by hand when the sound changes: part of the key of every run. That of `noisy` changes when
+#: that of `talkers` or `sounds` does.
+VERSIONS = {"talkers": 1, "sounds": 1, "noisy": 1, "band": 1, "slakh": 1, "folder": 1}
 
 SHORTEST = 0.01  # s, of an item, unless a corpus needs longer ones
 GRID = 2.0 ** 20  # of samples, -126 dB
@@ -89,6 +91,8 @@ class Corpus(Dataset):
     Attributes
     ----------
     SR : int, Hz
+    RATES : dict of str to int, Hz
+        Those of names that have another one.
     SIZES : dict, or None
         Preset -> the sizes that it has, by name; a triple has one for each split. ``full`` has those of ``laptop``. A
         preset that is missing needs data that the corpus stands in for. None: the same whatever the preset.
@@ -110,6 +114,7 @@ class Corpus(Dataset):
     """
 
     SR = 16000
+    RATES: dict[str, int] = {}
     SIZES: dict[str, dict] | None = None
     OPTIONS = {"duration": Option(float, least=SHORTEST)}
     STANDS_IN_FOR = "data"
@@ -118,7 +123,7 @@ class Corpus(Dataset):
     seed = 0
 
     def __init__(self, name: str, split: str, preset: str, **options):
-        self.name, self.split, self.preset, self.sr = name, split, preset, self.SR
+        self.name, self.split, self.preset, self.sr = name, split, preset, self.RATES.get(name, self.SR)
         self.version = VERSIONS[_module(name)]
         self.sizes = self._sizes()
         self.options = self._checked(options)

@@ -1,5 +1,7 @@
 """Two people talking at once: the stand-in for WSJ0-2mix, dry (``talkers``) and in rooms (``talkers_reverb``).
 
+``talkers_16k`` is `talkers` at twice the rate, for networks that hear the rest of the world, too.
+
 A pool of utterances of many synthetic voices is rendered once per split; items are mixed from it on access, each a
 function of preset, seed, split and index alone. No voice, sentence or room is shared between splits.
 
@@ -22,7 +24,7 @@ from weaklib.corpora import SPLITS, Corpus, Option, espeak, mixed, rooms
 from weaklib.files import WeaklibError
 from weaklib.progress import track
 
-SR = 8000  # Hz
+SR = 8000  # Hz, of all but ``talkers_16k``; and where speech is cut, so that every rate has the same cuts
 LEVEL = -25.0  # dBFS, RMS of a mixture
 SPREAD = 2.5  # dB: one source is up to this much above the common level, the other as much below, as in WSJ0-2mix
 PAUSE = 0.25  # s between the sentences of an utterance
@@ -116,32 +118,46 @@ def sentences(split: str, seed: int = 0):
             yield text
 
 
-def _trim(x: np.ndarray) -> np.ndarray:
-    """Cut what is more than 40 dB below the loudest 10 ms off both ends of ``x (time,)``."""
-    hop = SR // 100
-    loud = audio.rms(x[:len(x) // hop * hop].reshape(-1, hop))
+def trimmed(x: np.ndarray, from_sr: int, sr: int) -> np.ndarray:
+    """Resample speech and cut what is more than 40 dB below its loudest 10 ms off both ends.
+
+    Parameters
+    ----------
+    x : array, shape=(time,)
+    from_sr, sr : int, Hz
+        `sr` is `SR` or a multiple of it.
+
+    Returns
+    -------
+    array, shape=(time,), float32
+        Whole hundredths of a second, as many at every rate: how loud it is is asked at `SR`.
+    """
+    narrow, hop = audio.resample(x, from_sr, SR), SR // 100
+    loud = audio.rms(narrow[:len(narrow) // hop * hop].reshape(-1, hop))
     inside = np.flatnonzero(loud > loud.max() / 100)
-    return x[inside[0] * hop:(inside[-1] + 1) * hop]
+    if sr != SR:
+        narrow, hop = np.pad(audio.resample(x, from_sr, sr), (0, hop)), sr // 100  # it may be a sample too short
+    return narrow[inside[0] * hop:(inside[-1] + 1) * hop]
 
 
-def _join(spoken: list, texts: list[str], at_least: float) -> list[tuple[np.ndarray, list[str]]]:
+def joined(spoken: list, texts: list[str], at_least: float, sr: int) -> list[tuple[np.ndarray, list[str]]]:
     """Join a speaker's sentences, in order, into utterances of `at_least` seconds, at `LEVEL`."""
-    pause = np.zeros(int(PAUSE * SR), np.float32)
+    pause = np.zeros(int(PAUSE * sr), np.float32)
     utterances, parts, said = [], [], []
     for wave, text in zip(spoken, texts, strict=True):
         parts += [pause, wave] if parts else [wave]
         said.append(text)
-        if sum(map(len, parts)) >= at_least * SR:
+        if sum(map(len, parts)) >= at_least * sr:
             utterances.append((audio.level(np.concatenate(parts), LEVEL), said))
             parts, said = [], []
     return utterances  # what is left over is too short, and dropped
 
 
 class Talkers(Corpus):
-    """Mixtures of two talkers, dry, or in rooms if the name is ``talkers_reverb``.
+    """Mixtures of two talkers, dry, or in rooms if the name is ``talkers_reverb``; ``talkers_16k`` is dry.
 
     An item has ``mix (time,)``, ``sources (2, time)``, ``labels`` (speakers) and ``text`` (one per source). Item ``i``
-    of both corpora has the same voices, words, cuts and levels. In rooms, the two talkers of an item stand in the same
+    of all three has the same voices, words, cuts and levels. In rooms, the two talkers of an item stand in the same
     one, and the references are the reverberant sources.
 
     Options
@@ -158,6 +174,7 @@ class Talkers(Corpus):
     """
 
     SR = SR
+    RATES = {"talkers_16k": 16000}
     SIZES = {  # `sentences` of each speaker
         "smoke": {"n_items": (64, 16, 16), "speakers": (8, 4, 4), "sentences": 6, "rooms": (6, 2, 4), "duration": 2.0},
         "laptop": {"n_items": (4000, 100, 200), "speakers": (64, 8, 12), "sentences": 24, "rooms": (200, 20, 40),
@@ -170,8 +187,9 @@ class Talkers(Corpus):
     def open(self):
         self.speakers = speakers(self.split, self.sizes["speakers"], self.seed)
         n, self._at_least = self.sizes["sentences"], max(UTTERANCE, self.duration)
-        folder = self.stored(len(self.speakers) * n * SENTENCE * SR * 2,
-                             speakers=len(self.speakers), sentences=n, at_least=self._at_least)
+        rate = {} if self.sr == SR else {"sr": self.sr}  # what was stored before there were two keeps its key
+        folder = self.stored(len(self.speakers) * n * SENTENCE * self.sr * 2,
+                             speakers=len(self.speakers), sentences=n, at_least=self._at_least, **rate)
         self._speech = np.asarray(np.load(folder / "speech.npy", mmap_mode="r"))  # plain views of it slice faster
         utterances = files.read_json(folder / "index.json")
         self._utterances = [[u for u in utterances if u["speaker"] == s] for s in range(len(self.speakers))]
@@ -186,11 +204,11 @@ class Talkers(Corpus):
         second = (first + 1 + int(u[1] * (len(self.speakers) - 1))) % len(self.speakers)
         room = None if self._rirs is None else self._rirs[int(u[2] * len(self._rirs))]
         spread = SPREAD * (2 * u[3] - 1)
-        n = self.n_samples
+        n, step = self.n_samples, self.sr // SR
         sources, labels, text = np.empty((2, n), np.float32), [], []
         for s, (who, gain, which, where) in enumerate(((first, spread, u[4], u[5]), (second, -spread, u[6], u[7]))):
             utterance = self._utterances[who][int(which * len(self._utterances[who]))]
-            start = int(where * (utterance["length"] - n + 1))
+            start = step * int(where * (utterance["length"] // step - -(-n // step) + 1))
             cut = self._cut(utterance, start, n, None if room is None else room[s])
             sources[s] = audio.level(cut, LEVEL - 10 * np.log10(2) + gain)  # two of -3 dB add up to one of 0 dB
             labels.append(self.speakers[who]["name"])
@@ -212,8 +230,8 @@ class Talkers(Corpus):
         waves = espeak.say([{**self.speakers[k // n], "text": text} for k, text in enumerate(texts)])
         speech, index, start = [], [], 0
         for k in track(range(len(self.speakers)), f"talkers, {self.split}"):
-            spoken = [_trim(audio.resample(wave / np.float32(2 ** 15), espeak.SR, SR)) for wave in islice(waves, n)]
-            utterances = _join(spoken, texts[k * n:][:n], self._at_least)
+            spoken = [trimmed(wave / np.float32(2 ** 15), espeak.SR, self.sr) for wave in islice(waves, n)]
+            utterances = joined(spoken, texts[k * n:][:n], self._at_least, self.sr)
             if not utterances:
                 raise WeaklibError(f"No speaker of this preset talks for {self._at_least:g} s; choose a shorter "
                                    "duration or a larger preset.")

@@ -4,7 +4,8 @@ Conventions
 -----------
 Arguments are ``(est, ref)``; a loss has one number per example, shape ``(batch,)``, lower is better. Average it over
 the batch yourself. `pit` and `mixit` take waveforms ``(batch, source, time)``, are in dB, and come with the assignment
-that they are the loss of. Those of the score take logits, rolls and magnitudes: see `weaklib.losses.score`.
+that they are the loss of. `sparsity` and `covariance` take the outputs alone; `class_loss` and `cosine` a classifier's
+logits, see `weaklib.losses.semantic`; those of the score logits, rolls and magnitudes, see `weaklib.losses.score`.
 
 Contents
 --------
@@ -14,6 +15,10 @@ pit
     Permutation invariant training: supervised, the order of the outputs does not matter.
 mixit
     Mixture invariant training: unsupervised, the outputs must add up to the reference mixtures.
+sparsity, covariance
+    Against over-separation: few outputs should be active, and those uncorrelated.
+class_loss, cosine
+    What a classifier hears in the outputs, against the labels of the mixture, and in any two of them.
 score_loss, multipitch_loss, activity_loss, separated_loss, adversarial_mixture_loss, adversarial_transcription_loss
     What a transcriptor hears, against the score.
 mixture_loss, distance, activity, harmonic_mask
@@ -33,8 +38,10 @@ from weaklib.losses.score import (
     score_loss,
     separated_loss,
 )
+from weaklib.losses.semantic import class_loss, cosine
 from weaklib.losses.snr import thresholded_snr
+from weaklib.losses.sparse import covariance, sparsity
 
-__all__ = ["activity", "activity_loss", "adversarial_mixture_loss", "adversarial_transcription_loss", "distance",
-           "harmonic_mask", "mixit", "mixture_loss", "multipitch_loss", "pit", "score_loss", "separated_loss",
-           "thresholded_snr"]
+__all__ = ["activity", "activity_loss", "adversarial_mixture_loss", "adversarial_transcription_loss", "class_loss",
+           "cosine", "covariance", "distance", "harmonic_mask", "mixit", "mixture_loss", "multipitch_loss", "pit",
+           "score_loss", "separated_loss", "sparsity", "thresholded_snr"]

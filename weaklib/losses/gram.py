@@ -37,6 +37,13 @@ def check(est, ref):
                            "the same batch and time.")
 
 
+def check_axes(name, x, axes):
+    """Raise a WeaklibError unless `x` is a tensor with three axes, none of them empty."""
+    if not isinstance(x, torch.Tensor) or x.ndim != 3 or 0 in x.shape:
+        shape = tuple(x.shape) if hasattr(x, "shape") else type(x).__name__
+        raise WeaklibError(f"{name} {shape} must be a tensor {axes}.")
+
+
 @torch.no_grad()
 def gram(est, ref):
     """Return the Gram statistics of `est` (batch, n_src, time) and `ref` (batch, n_ref, time), of any precision.
@@ -64,7 +71,7 @@ def gram(est, ref):
     return Gram(total[:, n_ref:, n_ref:], total[:, :n_ref, n_ref:], total[:, :n_ref, :n_ref])
 
 
-def full_precision(est, ref):
-    """Return both in float32, or in float64 if `est` is."""
+def full_precision(est, *others):
+    """Return all in float32, or in float64 if `est` is."""
     est = est if est.dtype is torch.float64 else est.float()
-    return est, ref.to(est.dtype)
+    return est, *(x.to(est.dtype) for x in others)
