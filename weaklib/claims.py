@@ -173,6 +173,26 @@ class Either:
         return self.settled(values).per_seed(values)
 
 
+@dataclass(frozen=True)
+class Peak:
+    """The setting at which a cell is largest in a sweep, by setting; for the seeds that all of it was run with."""
+
+    sweep: dict[float, Cell]
+
+    unit, digits = "", 0
+
+    def cells(self, values):
+        return [cell for quantity in self.sweep.values() for cell in quantity.cells(values)]
+
+    def per_seed(self, values):
+        found = {setting: cell.per_seed(values) for setting, cell in self.sweep.items()}
+        seeds = set.intersection(*(set(by_seed) for by_seed in found.values()))
+        return {seed: max(found, key=lambda setting: found[setting][seed]) for seed in sorted(seeds, key=str)}
+
+    def settled(self, values):
+        return self
+
+
 # Tests: each has its `bounds`, `words` for them, and `passes` and is `told` with values.
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ Contents
 --------
 Mixtures
     Batches for MixIT and PIT.
+labelled
+    The labels of items as numbers.
 separated, loss
     Both losses on such a batch, per example with the estimates, and their mean.
 pairs
@@ -47,7 +49,7 @@ class Mixtures:
                  p0: float = 0.0, n_mix: int = 2, classes: Sequence[str] = ()):
         self.mixtures, self.supervised, self.batch, self.unsupervised = mixtures, supervised, batch, unsupervised
         self.seed, self.one_or_two, self.p0, self.n_mix = seed, one_or_two, p0, n_mix
-        self.classes = {name: k for k, name in enumerate(classes)}
+        self.classes = classes
 
     def __call__(self, step: int) -> dict:
         """Return ``mixtures (n_unsup, 2, time)`` for MixIT, with their ``labels (n_unsup, class)`` where there are
@@ -64,7 +66,7 @@ class Mixtures:
             batch["mixtures"] = torch.stack([item["mix"] if whole or "sources" not in item else item["sources"][0]
                                              for item, whole in unsup]).unflatten(0, (-1, 2))
         if unsup and self.classes:
-            batch["labels"] = torch.stack([self._labels(item) for item, _ in unsup]).unflatten(0, (-1, 2)).amax(1)
+            batch["labels"] = labelled([item for item, _ in unsup], self.classes).unflatten(0, (-1, 2)).amax(1)
         if sup:
             sources = torch.stack([torch.cat([item["sources"][:1], whole * item["sources"][1:]])
                                    for item, whole in sup]).unflatten(0, (-1, self.n_mix))
@@ -83,11 +85,10 @@ class Mixtures:
         whole = rng.random(n) < 0.5 if self.one_or_two else np.ones(n, bool)
         return [(corpus[int(i)], bool(b)) for i, b in zip(picked, whole)]
 
-    def _labels(self, item: dict):
-        """Which classes an item has: (class,) of 0 and 1."""
-        found = torch.zeros(len(self.classes))
-        found[[self.classes[name] for name in item["labels"]]] = 1
-        return found
+
+def labelled(items: list[dict], classes: Sequence[str]):
+    """Which of the classes each item has: (item, class) of 0 and 1."""
+    return torch.tensor([[float(name in item["labels"]) for name in classes] for item in items])
 
 
 def separated(model, batch: dict, *, snr_max: float = 30.0, search: str = "exact"):
