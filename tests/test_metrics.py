@@ -19,6 +19,7 @@ from weaklib.metrics import (
     msi_active,
     note_accuracy,
     onset_f1,
+    separation_rates,
     si_sdr,
     si_sdri,
     single_source,
@@ -100,7 +101,7 @@ def test_every_metric_takes_every_kind_of_array(form):
     est, ref, mix, _ = example(2, n_ref=2, n_src=2)
     for metric in (si_sdr, lambda e, r: si_sdri(e, r, mix), lambda e, r: msi(e, r, mix), lambda e, r: momi(e, r, mix),
                    lambda e, r: msi_active(e, r, mix), lambda e, r: single_source(e, form(ref[0])),
-                   lambda e, r: bss_eval(e, r)[0]):
+                   lambda e, r: bss_eval(e, r)[0], lambda e, r: separation_rates(e, r)[1]):
         for pair in ((form(est), ref), (est, form(ref)), (form(est), form(ref))):
             found = metric(*pair)
             found = found.detach().numpy() if isinstance(found, torch.Tensor) else found
@@ -204,6 +205,79 @@ def test_msi_active_threshold_is_relative_to_the_quietest_reference():
         scale = 0.1 * np.sqrt((noise(500, seed=1) ** 2).mean() / (noise(500) ** 2).mean())
         est[0] = ref[0] * scale * gain * 10
         assert np.isfinite(msi_active(est, ref, mix)).tolist() == [counts, True]
+
+
+def constants(*levels):
+    """Signals with these RMS levels, (len(levels), 8)."""
+    return np.outer(levels, [1, -1] * 4)
+
+
+@pytest.mark.parametrize("est, ref, verdict", [
+    # the quietest source, at 1, sets the bar for all estimates: 0.1
+    ((1, 2, 0, 0), (1, 2, 0, 0), "equal"),
+    ((1, 0.09, 0, 0), (1, 2, 0, 0), "under"),
+    ((1, 0.11, 0, 0), (1, 2, 0, 0), "equal"),
+    ((1, 2, 0.11, 0.09), (1, 2, 0, 0), "over"),
+    ((0.11, 0.11, 0.09, 0.09), (50, 1), "equal"),  # what they hold does not matter
+    ((0.5, 0.5), (1,), "over"),  # one source halved
+    ((0.05, 0.05), (1,), "under"),
+    ((0.011, 0.009), (1, 0.1, 1e-8), "under"),  # the third is zero
+    ((0.011, 0.011, 0.011), (1, 0.1, 1e-8), "over"),
+    ((0.011, 0.011, 3e-9), (1, 0.1, 2e-8), "equal"),  # the third is not, and the bar is at 2e-9
+    ((0.011, 0.011, 1e-9), (1, 0.1, 2e-8), "under"),
+    ((1, 1, 1), (1, 1, 1, 1), "under"),  # more sources than outputs
+    ((1,) * 16, (1,) * 4, "over"),
+    ((1,) * 4 + (0.05,) * 12, (1,) * 4, "equal")])
+def test_separation_rates_by_hand(est, ref, verdict):
+    expected = [float(verdict == name) for name in ("under", "equal", "over")]
+    assert list(separation_rates(constants(*est), constants(*ref))) == expected
+
+
+def test_separation_rates_of_a_batch():
+    """Counted as the evaluator does, example by example; the rates add up to one without the silent example."""
+    est, ref = 10 ** RNG(0).uniform(-2, 1, (50, 6, 1)) * noise(50, 6, 40), noise(50, 4, 40, seed=1)
+    ref[:, 2:] *= RNG(1).integers(0, 2, (50, 2, 1))
+    ref[7] = 0
+    rates = separation_rates(est, ref)
+    for i in range(50):
+        power = [x for x in (ref[i] ** 2).mean(-1) if x > 1e-16]
+        if not power:
+            assert i == 7 and np.isnan([rate[i] for rate in rates]).all()
+            continue
+        n_est = sum((e ** 2).mean() > 0.01 * min(power) for e in est[i])
+        assert [rate[i] for rate in rates] == [n_est < len(power), n_est == len(power), n_est > len(power)]
+    assert all(np.nansum(rate) > 3 for rate in rates) and sum(map(np.nanmean, rates)) == pytest.approx(1)
+    single = separation_rates(torch.from_numpy(est[3]), ref[3])
+    assert [x.item() for x in single] == [rate[3] for rate in rates] and single[0].dtype is torch.float64
+
+
+def test_separation_rates_and_msi_active_agree():
+    """A pair without a value is an estimate that is not counted."""
+    est, ref, mix, order = example(3, n_src=3)
+    est[order[1]] = 0.05 * ref[1]
+    assert np.isfinite(msi_active(est, ref, mix)).sum() == 2
+    assert list(separation_rates(est, ref)) == [1, 0, 0]
+
+
+def test_separation_rates_refuses_what_does_not_fit():
+    for est, ref, message in ((np.ones((2, 3, 9)), np.ones((3, 9)), "leading axes"), (np.ones(9), np.ones(9), "source"),
+                              (np.full((2, 9), np.nan), np.ones((2, 9)), "NaN")):
+        with pytest.raises(WeaklibError, match=message):
+            separation_rates(est, ref)
+
+
+def test_sixteen_outputs():
+    """Of four sources and of two mixtures: what a brute force over 16! permutations or 2^16 remixes cannot."""
+    ref = noise(4, 800)
+    near = ref + 0.1 * noise(4, 800, seed=1)
+    est = np.concatenate([near, 1e-3 * noise(12, 800, seed=2)])[RNG(0).permutation(16)]
+    mix, mixtures, remixes = ref.sum(0), *(x.reshape(2, 2, 800).sum(1) for x in (ref, near))
+    best = [max(si_sdr(e, r) for e in est) for r in ref]
+    assert msi_active(est, ref, mix) == pytest.approx([b - si_sdr(mix, r) for b, r in zip(best, ref)])
+    assert single_source(est, ref[0]) == pytest.approx(best[0])
+    expected = np.mean([si_sdr(x, m) - si_sdr(mix, m) for x, m in zip(remixes, mixtures)])
+    assert momi(est, mixtures, mix) == pytest.approx(expected, abs=0.05)  # what the twelve add is 40 dB below the noise
+    assert list(separation_rates(est, ref)) == [0, 1, 0]
 
 
 def test_more_sources_than_outputs_is_an_error():

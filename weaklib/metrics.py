@@ -14,6 +14,8 @@ si_sdr, si_sdri
     Scale-invariant SDR (the papers say SI-SNR) and its improvement over the mixture; no alignment.
 msi, msi_active
     Multi-source SI-SNRi with optimal alignment, as wisdom2020 defines it, and as the FUSS evaluator does.
+separation_rates
+    Whether there are fewer, as many or more active estimates than sources.
 single_source, trf
     Fidelity for one source (1S, SS), and total reconstruction fidelity.
 momi
@@ -176,10 +178,33 @@ def msi_active(est, ref, mix):
     """
     est_, ref_, mix_ = _sources(est, ref, mix)
     values, chosen = _aligned(est_, ref_, mix_)
-    power = ref_.square().mean(-1)
-    quietest = torch.where(_is_zero(ref_), torch.inf, power).amin(-1, keepdim=True)
-    loud = est_.square().mean(-1).gather(-1, chosen) > 0.01 * quietest
-    return _like(values.where(loud, torch.nan), est)
+    return _like(values.where(_is_active(est_, ref_).gather(-1, chosen), torch.nan), est)
+
+
+def separation_rates(est, ref):
+    """Return whether each example is under-, equally or over-separated, as the FUSS evaluator defines it.
+
+    There are fewer, as many or more active estimates than active sources. A source is active if it is not zero, an
+    estimate if its power exceeds that of the quietest active source less 20 dB; all estimates count, however many
+    sources there are, and what they hold is not looked at. The rates are the nanmeans over examples.
+
+    Parameters
+    ----------
+    est : Tensor or array, shape=(..., n_src, time)
+    ref : Tensor or array, shape=(..., n_ref, time)
+
+    Returns
+    -------
+    under, equal, over : Tensor or array, shape=(...,), float64
+        One of the three is 1, the others are 0. NaN where all references are zero: such examples are left out.
+    """
+    est_, ref_ = _double(est, ref)
+    _check_sources(est_, ref_)
+    if not (est_.sum() + ref_.sum()).isfinite():
+        raise WeaklibError("est or ref contains NaN or infinity.")
+    n_sources = (~_is_zero(ref_)).sum(-1)
+    excess = _is_active(est_, ref_).sum(-1) - n_sources
+    return tuple(_like(x.double().where(n_sources > 0, torch.nan), est) for x in (excess < 0, excess == 0, excess > 0))
 
 
 def single_source(est, ref):
@@ -259,6 +284,12 @@ def momi(est, ref, mix, *, search="exact", snr_max=30.0):
     remix = assignment.reshape(ref_.shape[:-1] + est_.shape[-2:-1]) @ est_
     values = _si_sdr(remix, ref_) - _si_sdr(mix_.unsqueeze(-2), ref_)
     return _like(values.where(~_is_zero(ref_), torch.nan).nanmean(-1), est)
+
+
+def _is_active(est, ref):
+    """Whether each estimate is louder than the quietest reference that is not zero less 20 dB, (..., n_src)."""
+    quietest = torch.where(_is_zero(ref), torch.inf, ref.square().mean(-1)).amin(-1, keepdim=True)
+    return est.square().mean(-1) > 0.01 * quietest
 
 
 def _aligned(est, ref, mix):
@@ -567,10 +598,17 @@ def _double(*signals):
 def _sources(est, ref, mix):
     """As `_double`, but est and ref (..., source, time), mix (..., time), all with the same leading axes."""
     est, ref, mix = _double(est, ref, mix)
-    if est.ndim < 2 or est.shape[:-2] != ref.shape[:-2] or ref.ndim != est.ndim or mix.shape[:-1] != est.shape[:-2]:
-        raise WeaklibError(f"est {tuple(est.shape)} and ref {tuple(ref.shape)} must be (..., source, time) and mix "
-                           f"{tuple(mix.shape)} (..., time).")
+    _check_sources(est, ref)
+    if mix.shape[:-1] != est.shape[:-2]:
+        raise WeaklibError(f"mix {tuple(mix.shape)} must be (..., time) of est, {tuple(est.shape)}.")
     return est, ref, mix
+
+
+def _check_sources(est, ref):
+    """Raise a WeaklibError unless est and ref are (..., source, time) with the same leading axes."""
+    if est.ndim < 2 or est.shape[:-2] != ref.shape[:-2] or ref.ndim != est.ndim:
+        raise WeaklibError(f"est {tuple(est.shape)} and ref {tuple(ref.shape)} must be (..., source, time) with the "
+                           "same leading axes.")
 
 
 def _examples(x, n_axes=2):
