@@ -62,9 +62,8 @@ def sounds(model, items) -> dict:
     counts: dict[int, list] = {}
     for item, est in each(model, items):
         n = int((item["sources"].abs().amax(-1) > 0).sum())
-        excess = int(metrics.excess(est, item["sources"]))
-        for name, true in (("over", excess > 0), ("equal", excess == 0), ("under", excess < 0)):
-            found[name].append(100.0 * true)
+        for name, rate in zip(("under", "equal", "over"), metrics.separation_rates(est, item["sources"])):
+            found[name].append(100 * float(rate))
         if n == 1:
             found["ss"].append(_one(metrics.single_source, est, item["mix"]))
         elif n > 1:
