@@ -81,8 +81,16 @@ class Table:
     floor: str | float | None = None  # row, or value, that a model is not above which has learned nothing
 
     def score(self, row: Row, metric: Metric, split: str) -> str:
-        """Name of the score in a record that fills a cell: ``[on/]metric[/split]``; "test" is the split as a whole."""
-        return "/".join(part for part in (row.on, metric.key, "" if split == "test" else split) if part)
+        """Name of the score in a record that fills a cell: ``[on/]metric[/split]``.
+
+        Where `corpora` has the split, its field stands for it; "test" and "corpus" are the split as a whole.
+        """
+        where = self.corpora.get(split, split)
+        return "/".join(part for part in (row.on, metric.key, "" if where in ("test", "corpus") else where) if part)
+
+    def corpus(self, config: dict, split: str) -> str:
+        """Name the corpus that is heard in a split, by a config as a record has it."""
+        return config[self.corpora.get(split, "corpus")]
 
     def seeds(self, row: Row, metric: Metric, split: str, records: list) -> list[float]:
         """Number of a cell in each of a row's records that has it."""
