@@ -112,7 +112,8 @@ class Experiment:
         shared = self.grid.preset(preset)
         seed = seed if row.random else 0
         starts = {name: self.config(other, preset, seed, **given) for name, other in row.starts.items()}
-        own = changed(changed(shared.config, shared.kinds.get(row.kind, {})), row.changes)
+        # A config may refuse a change without the run that it builds on, such as a loss without its classifier.
+        own = changed(changed(shared.config, shared.kinds.get(row.kind, {})), row.changes | starts)
         return changed(own, {"label": row.key, "seed": seed} | given | starts)
 
     def sheets(self, preset: str, seeds: int | None = None, **given) -> list[Sheet]:
