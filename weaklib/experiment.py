@@ -166,7 +166,7 @@ class Experiment:
     def ledger(self, preset: str, where: str, seeds: int | None = None, **given) -> list[dict]:
         """Test every claim of the paper at a preset, see `weaklib.claims.ledger`."""
         values = self.values(self.sheets(preset, seeds, **given), where)
-        known = None if given else self.values(self.sheets("full"), "committed")
+        known = None if given else self.values(self.sheets(presets.KNOWN), "committed")
         printed = claims.Values.printed(self.key, [table.name for table in self.grid.tables])
         return claims.ledger(self.key, preset, self.grid.claims, values, printed, known)
 

@@ -81,8 +81,16 @@ class Table:
     floor: str | float | None = None  # row, or value, that a model is not above which has learned nothing
 
     def score(self, row: Row, metric: Metric, split: str) -> str:
-        """Name of the score in a record that fills a cell: ``[on/]metric[/split]``; "test" is the split as a whole."""
-        return "/".join(part for part in (row.on, metric.key, "" if split == "test" else split) if part)
+        """Name the score in a record that fills a cell: ``[on/]metric[/split]``.
+
+        "test" is the split as a whole; a split that is a corpus of its own goes by the config's field.
+        """
+        split = self.corpora.get(split, split)
+        return "/".join(part for part in (row.on, metric.key, "" if split in ("test", "corpus") else split) if part)
+
+    def corpus(self, config: dict, split: str) -> str:
+        """Name the corpus of a split, by the config of a record."""
+        return config[self.corpora.get(split, "corpus")]
 
     def seeds(self, row: Row, metric: Metric, split: str, records: list) -> list[float]:
         """Number of a cell in each of a row's records that has it."""

@@ -89,8 +89,6 @@ class Config(runs.Config):
             raise WeaklibError(f"Unknown stage {self.stage!r}; choose separator or classifier.")
         if self.supervision not in ("mixit", "single", "moms"):
             raise WeaklibError(f"Unknown supervision {self.supervision!r}; choose mixit, single or moms.")
-        if self.loss.hears and not self.classifier:
-            raise WeaklibError("A loss on classes needs a classifier; name the row that trains it in `starts`.")
 
     def corpora(self):
         names = {self.trained_on, self.corpus, self.wild, self.speech, self.noisy}
@@ -136,6 +134,9 @@ def build(cfg: Config) -> nn.Module:
     if cfg.stage == "classifier":
         return Classifier(len(_classes(cfg)))
     separator = TDCN(cfg.n_out, **asdict(cfg.net))
+    if cfg.loss.hears and not cfg.classifier:
+        raise WeaklibError(f"{cfg.label} has a loss on classes and no classifier; name the row that trains one in its "
+                           "`starts`.")
     return Heard(separator, build(cfg.classifier)) if cfg.loss.hears else separator
 
 
