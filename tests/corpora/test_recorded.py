@@ -47,6 +47,12 @@ def check(corpus):
         assert torch.equal(corpus[i]["sources"], sources)
 
 
+def refused(name, split, says):
+    with pytest.raises(WeaklibError, match=says) as error:
+        load(name, split, "paper")
+    assert str(error.value).endswith(".") and "\n" not in str(error.value)
+
+
 # FUSS
 
 FUSS = {"train": 3, "validation": 2, "eval": 1}
@@ -121,22 +127,137 @@ def test_what_fuss_lacks_is_named(data):
     root = data / "ssdata"
     fuss(root)
     (root / "train/example00002_sources/foreground0_sound.wav").unlink()
-    with pytest.raises(WeaklibError, match="The train split of fuss .* lacks 1 of its files, train/example00002_"
-                                           "sources/foreground0_sound.wav for one: unpack FUSS_ssdata.tar.gz"):
-        load("fuss", "train", "paper")
+    refused("fuss", "train", "The train split of fuss .* lacks 1 of its files, train/example00002_"
+            "sources/foreground0_sound.wav for one: unpack FUSS_ssdata.tar.gz")
     assert len(load("fuss", "validation", "paper")) == 2
     (root / "validation_example_list.txt").write_text("validation/example00000.wav\n")
-    with pytest.raises(WeaklibError, match="The validation split .* 1 of its examples do not have 1 to 4 sources"):
-        load("fuss", "validation", "paper")
+    refused("fuss", "validation", "The validation split .* 1 of its examples do not have 1 to 4 sources")
     (root / "eval_example_list.txt").unlink()
     (root / "eval").rename(root / "lost")
-    with pytest.raises(WeaklibError, match="The test split .* has neither eval_example_list.txt nor eval/"):
-        load("fuss", "test", "paper")
+    refused("fuss", "test", "The test split .* has neither eval_example_list.txt nor eval/")
+
+
+# Libri2Mix and WSJ0-2mix
+
+LIBRI = {"train-360": "train-clean-360", "dev": "dev-clean", "test": "test-clean"}
+PARTS = tuple(LIBRI.values())
+PAIRS = [("84-121123-0001", "174-50561-0000", 1.5, 0.25), ("3536-8226-0026", "1673-143397-0009", 0.8, 2.0)]
+SECONDS = {"84-121123-0001": 0.75, "174-50561-0000": 0.5, "3536-8226-0026": 0.6, "1673-143397-0009": 0.9}
+
+
+def metadata(folder, parts=PARTS):
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        lines = ["mixture_ID,source_1_path,source_1_gain,source_2_path,source_2_gain,noise_path,noise_gain"]
+        for a, b, gain_a, gain_b in PAIRS:
+            paths = [f"{part}/{'/'.join(name.split('-')[:2])}/{name}.flac" for name in (a, b)]
+            lines.append(f"{a}_{b},{paths[0]},{gain_a},{paths[1]},{gain_b},tr/x.wav,1.0")
+        (folder / f"libri2mix_{part}.csv").write_text("\n".join(lines) + "\n")
+
+
+def librispeech(root, parts=PARTS):
+    """Write utterances, each another one in each part: (part, name) -> wave."""
+    return {(part, name): write(root / part / "/".join(name.split("-")[:2]) / f"{name}.flac", SECONDS[name],
+                                seed=10 * p + k)
+            for p, part in enumerate(parts) for k, name in enumerate(SECONDS)}
+
+
+def rendered(root, names, parts, seconds=1.0, sr=16000):
+    """Write s1, s2 and a mixture that is something else: (part, name, source) -> wave."""
+    for part in parts:
+        for name in names:
+            write(root / part / "mix_clean" / f"{name}.wav", seconds, sr, seed=999)
+    return {(part, name, s): write(root / part / s / f"{name}.wav", seconds, sr, seed=100 * p + 10 * k + int(s[1]))
+            for p, part in enumerate(parts) for k, name in enumerate(names) for s in ("s1", "s2")}
+
+
+@pytest.mark.parametrize("name, folder, names, speakers, parts, sr", [
+    ("libri2mix", "Libri2Mix/wav16k/min", ["3536-8226-0026_1673-143397-0009", "84-121123-0001_174-50561-0000"],
+     [["3536", "1673"], ["84", "174"]], LIBRI, 16000),
+    ("wsj0_2mix", "wsj0-mix/2speakers/wav8k/min", ["011a0101_1.3476_01bo030w_-1.3476", "40na010x_0.5_050a0502_-0.5"],
+     [["011", "01b"], ["40n", "050"]], ("tr", "cv", "tt"), 8000)])
+def test_rendered_mixtures_are_the_sums_of_their_sources(data, name, folder, names, speakers, parts, sr):
+    written = rendered(data / folder, names, parts, 1.0, sr)
+    for split, part in zip(SPLITS, parts):
+        corpus = load(name, split, "paper", duration=1.0)
+        assert len(corpus) == 2 and corpus.sr == sr
+        check(corpus)
+        for item, mixture, labels in zip(corpus, names, speakers):
+            expected = np.stack([written[part, mixture, s] for s in ("s1", "s2")])
+            assert np.array_equal(item["sources"].numpy(), expected) and item["labels"] == labels
+    short, paper = load(name, "train", "paper", duration=0.25), load(name, "train", "paper")
+    first, second = (written[next(iter(parts)), names[0], s] for s in ("s1", "s2"))
+    assert start(short[0]["sources"][0].numpy(), first) == start(short[0]["sources"][1].numpy(), second)
+    assert paper.duration == (10.0 if name == "libri2mix" else 3.0)
+    assert np.array_equal(paper[0]["sources"][0][:sr], first) and not paper[0]["mix"][sr:].any()
+
+
+def test_libri2mix_is_mixed_from_metadata_and_librispeech(data):
+    metadata(data / "Libri2Mix/metadata")
+    written = librispeech(data / "LibriSpeech")
+    for split, part in zip(SPLITS, PARTS):
+        corpus = load("libri2mix", split, "paper", duration=1.0)
+        check(corpus)
+        assert [item["labels"] for item in corpus] == [["3536", "1673"], ["84", "174"]]  # as the files are sorted
+        for item, (a, b, *gains) in zip(corpus, PAIRS[::-1], strict=True):
+            shortest = round(16000 * min(SECONDS[a], SECONDS[b]))
+            for source, name, gain in zip(item["sources"].numpy(), (a, b), gains):
+                assert np.abs(source[:shortest] - gain * written[part, name][:shortest]).max() <= 2 ** -21
+                assert not source[shortest:].any()
+
+
+def test_metadata_and_rendered_files_give_the_same_items(data, monkeypatch, tmp_path_factory):
+    metadata(data / "LibriMix/metadata/Libri2Mix")
+    written = librispeech(data / "LibriSpeech")
+    mixed = load("libri2mix", "test", "paper", duration=0.4)
+    other = tmp_path_factory.mktemp("rendered")
+    for a, b, *gains in PAIRS:
+        n = round(16000 * min(SECONDS[a], SECONDS[b]))
+        for s, name, gain in zip(("s1", "s2"), (a, b), gains):
+            path = other / f"Libri2Mix/wav16k/min/test/{s}/{a}_{b}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, gain * written["test-clean", name][:n], 16000)
+    monkeypatch.setenv("WEAKLIB_DATA", str(other))
+    for a, b in zip(mixed, load("libri2mix", "test", "paper", duration=0.4), strict=True):
+        assert a["labels"] == b["labels"] and torch.allclose(a["sources"], b["sources"], atol=1.01 / 2 ** 15)
+
+
+def test_a_rate_is_read_where_it_is_or_made_of_a_higher_one(data):
+    for s, f in (("s1", 500), ("s2", 900)):
+        tone(data / f"Libri2Mix/wav16k/min/test/{s}/1-1-1_2-2-2.wav", f, 1, 16000)
+    low = load("libri2mix", "test", "paper", sr=8000, duration=1)
+    for source, f in zip(low[0]["sources"].numpy(), (500, 900)):
+        assert np.abs(np.fft.rfft(source)).argmax() == f and abs(np.abs(source).max() - 0.3) < 0.03
+    check(low)
+    for s in ("s1", "s2"):
+        tone(data / f"Libri2Mix/wav8k/min/test/{s}/3-1-1_4-2-2.wav", 700, 1, 8000)
+    assert load("libri2mix", "test", "paper", sr=8000)[0]["labels"] == ["3", "4"]
+    assert load("libri2mix", "test", "paper", sr=16000)[0]["labels"] == ["1", "2"]
+    with pytest.raises(WeaklibError, match="sr=22050 makes no items of libri2mix"):
+        load("libri2mix", "test", "paper", sr=22050)
+    rendered(data / "2speakers/wav8k/min", ["011a_1_022b_-1"], ["tr"], 1.0, 8000)
+    with pytest.raises(WeaklibError, match="has no 2speakers/wav16k/min/tr: make it from WSJ0"):
+        load("wsj0_2mix", "train", "paper", sr=16000)
+
+
+def test_what_libri2mix_lacks_is_named(data):
+    refused("libri2mix", "train", "has no Libri2Mix/wav16k/min/train-360: make Libri2Mix .*LibriSpeech, and set")
+    metadata(data / "Libri2Mix/metadata", ["dev-clean", "test-clean"])
+    refused("libri2mix", "test", "has no LibriSpeech: unpack LibriSpeech")
+    librispeech(data / "LibriSpeech", ["test-clean"])
+    (data / "LibriSpeech/test-clean/84/121123/84-121123-0001.flac").unlink()
+    refused("libri2mix", "test", "The test split of libri2mix .* 1 recordings that .*libri2mix_test-clean.csv "
+            "names are missing, .*/84-121123-0001.flac for one: unpack test-clean.tar.gz")
+    refused("libri2mix", "validation", "The validation split .* 4 recordings")
+    refused("libri2mix", "train", "min/train-360")
+    rendered(data / "2speakers/wav8k/min", ["a_1_b_-1", "c_1_d_-1"], ["tt"], 1.0, 8000)
+    (data / "2speakers/wav8k/min/tt/s2/c_1_d_-1.wav").unlink()
+    refused("wsj0_2mix", "test", "The test split of wsj0_2mix .* have 2 and 1 recordings, c_1_d_-1.wav being")
 
 
 # All of them
 
-READERS = {"fuss": (16000, 10.0), "fuss_reverb": (16000, 10.0)}
+READERS = ("fuss", "fuss_reverb", "libri2mix", "wsj0_2mix")
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -148,7 +269,8 @@ def test_identity_needs_no_data_and_a_missing_folder_is_one_sentence(name, monke
             load(name, split, "paper")
 
 
-@pytest.mark.parametrize("stand_in, reader", [("sounds", "fuss"), ("sounds_reverb", "fuss_reverb")])
+@pytest.mark.parametrize("stand_in, reader", [("sounds", "fuss"), ("sounds_reverb", "fuss_reverb"),
+                                              ("talkers", "wsj0_2mix")])
 def test_a_stand_in_names_its_reader(stand_in, reader):
     with pytest.raises(WeaklibError, match=f"load the corpus '{reader}', or choose preset="):
         load(stand_in, "train", "paper")

@@ -167,6 +167,10 @@ class Talkers(Corpus):
     OPTIONS = {"duration": Option(float, least=SHORTEST), "n_items": Option(int, least=1)}
     STANDS_IN_FOR = "WSJ0-2mix"
 
+    @property
+    def READER(self):
+        return "wsj0_2mix" if self.name == "talkers" else None  # nobody has published it in rooms as one download
+
     def open(self):
         self.speakers = speakers(self.split, self.sizes["speakers"], self.seed)
         n, self._at_least = self.sizes["sentences"], max(UTTERANCE, self.duration)
