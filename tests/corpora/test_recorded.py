@@ -255,9 +255,104 @@ def test_what_libri2mix_lacks_is_named(data):
     refused("wsj0_2mix", "test", "The test split of wsj0_2mix .* have 2 and 1 recordings, c_1_d_-1.wav being")
 
 
+# YFCC100m and AudioSet
+
+def mixes(corpus):
+    items = list(corpus)
+    assert all(set(item) == {"mix", "labels"} and item["mix"].shape == (corpus.n_samples,) for item in items)
+    return [item["mix"].numpy() for item in items]
+
+
+def test_clips_are_read_by_split_and_padded_or_cut(data):
+    root = data / "yfcc100m"
+    short = write(root / "train/a/b.wav", 0.4)
+    exact = write(root / "train/b.flac", 1.0, seed=1)
+    long = write(root / "train/c.wav", 2.0, seed=2)
+    validation = write(root / "validation/b.wav", 1.0, seed=3)
+    (root / "train/readme.txt").write_text("no clip")
+    write(root / "train/.hidden.wav", 1.0)
+    a, b, c = mixes(load("yfcc100m", "train", "paper", duration=1.0))
+    assert np.array_equal(a[4800:11200], short) and not a[:4800].any() and not a[11200:].any()
+    assert np.array_equal(b, exact)
+    assert start(c, long) > 0 and np.array_equal(c, load("yfcc100m", "train", "paper", duration=1.0)[2]["mix"])
+    assert np.array_equal(mixes(load("yfcc100m", "validation", "paper", duration=1.0)), [validation])
+    paper = load("yfcc100m", "train", "paper")
+    assert paper.n_samples == 160000 and paper[0]["labels"] == [] and paper.missing == []
+    refused("yfcc100m", "test", "The test split of yfcc100m .*yfcc100m/test has no recordings, and .*test.csv does not")
+
+
+def test_channels_are_averaged_and_rates_resampled(data):
+    (data / "audioset/eval").mkdir(parents=True)
+    t = np.arange(48000) / 48000
+    both = 0.2 * np.stack([np.sin(2 * np.pi * f * t) for f in (500, 900)], axis=-1)
+    soundfile.write(data / "audioset/eval/x.wav", both, 48000)
+    x = load("audioset", "test", "paper", duration=1.0)[0]["mix"].numpy()
+    expected = 0.1 * sum(np.sin(2 * np.pi * f * np.arange(16000) / 16000) for f in (500, 900))
+    assert np.abs(x - expected)[800:-800].max() < 1e-3
+
+
+@pytest.mark.parametrize("header", ["", "video_path,start,end,offset\n"])
+def test_lists_of_clips_say_where_a_clip_lies_in_its_video_and_in_its_item(data, header, capsys):
+    root = data / "yfcc100m"
+    one = write(root / "data/videos/mp4/827/one.wav", 3.0)
+    two = write(root / "data/videos/mp4/827/two.flac", 0.5, seed=1)
+    write(root / "data/videos/mp4/827/unlisted.wav", 1.0, seed=2)
+    (root / "train.csv").write_text(header + "data/videos/mp4/827/one.mp4,1.25,2.25,0.0\n"
+                                    "data/videos/mp4/827/gone.mp4,0,1,0\ndata/videos/mp4/827/two.mp4,0.0,0.5,0.375\n"
+                                    "data/videos/mp4/827/one.mp4,0.0,1.0,0\n")
+    corpus = load("yfcc100m", "train", "paper", duration=1.0)
+    a, b, c = mixes(corpus)
+    assert np.array_equal(a, one[20000:36000]) and np.array_equal(c, one[:16000])
+    assert np.array_equal(b[6000:14000], two) and not b[:6000].any() and not b[14000:].any()
+    assert corpus.missing == ["data/videos/mp4/827/gone.mp4"]
+    assert capsys.readouterr().out == f"yfcc100m, train: 1 of the 4 clips in {root}/train.csv are not in {root}.\n"
+    (root / "test.csv").write_text(header + "one.mp4,0,1,0\none.mp4,0,x,0\n")
+    refused("yfcc100m", "test", "row . of .*test.csv is not a path, a start, an end and an offset")
+
+
+SEGMENTS = """# Segments csv created Sun Mar  5 10:54:25 2017
+# YTID, start_seconds, end_seconds, positive_labels
+--PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"
+YcdefghijkL, 0.000, 10.000, "/m/04rlf"
+abcdefghijk, 0.000, 10.000, "/m/new"
+"""
+
+
+def test_audioset_has_the_labels_of_its_tables(data):
+    names = ["--PJHxphWEs_30.000.wav", "YYcdefghijkL.wav", "abcdefghijk.wav", "unlabelled0.wav"]
+    for k, name in enumerate(names):
+        write(data / "audioset/unbalanced_train" / name, 0.5, seed=k)
+    write(data / "audioset/balanced_train/abcdefghijk.wav", 0.5, seed=9)
+    before = load("audioset", "train", "paper")
+    assert [item["labels"] for item in before] == [[]] * 4
+    (data / "audioset/unbalanced_train_segments.csv").write_text(SEGMENTS)
+    assert load("audioset", "train", "paper")[0]["labels"] == ["/m/09x0r", "/t/dd00088"]
+    (data / "audioset/class_labels_indices.csv").write_text(
+        'index,mid,display_name\n0,/m/09x0r,"Speech"\n1,/t/dd00088,"Gush"\n2,/m/04rlf,"Music, all of it"\n')
+    corpus = load("audioset", "train", "paper")
+    assert [path.split("/")[1] for path, *_ in corpus.clips] == names
+    assert [item["labels"] for item in corpus] == [["Speech", "Gush"], ["Music, all of it"], ["/m/new"], []]
+
+
+def test_a_clip_that_cannot_be_read_costs_itself_only(data, capsys):
+    for name, seed in (("a", 1), ("c", 2)):
+        write(data / f"audioset/eval/{name}.wav", 1.0, seed=seed)
+    (data / "audioset/eval/b.wav").write_text("no sound")
+    corpus = load("audioset", "test", "paper", duration=1.0)
+    a, b, c = mixes(corpus)
+    assert len(corpus) == 3 and np.array_equal(b, c) and not np.array_equal(a, c)
+    assert [*corpus.skipped] == ["eval/b.wav"] and "b.wav cannot be read as audio" in corpus.skipped["eval/b.wav"]
+    assert torch.equal(corpus[1]["mix"], corpus[2]["mix"])
+    assert capsys.readouterr().out.count("The next clip takes its place.") == 1
+    for name in "ac":
+        (data / f"audioset/eval/{name}.wav").write_text("no sound")
+    with pytest.raises(WeaklibError, match="The test split of audioset .* none of its clips can be read"):
+        load("audioset", "test", "paper")[0]
+
+
 # All of them
 
-READERS = ("fuss", "fuss_reverb", "libri2mix", "wsj0_2mix")
+READERS = ("fuss", "fuss_reverb", "libri2mix", "wsj0_2mix", "yfcc100m", "audioset")
 
 
 @pytest.mark.parametrize("name", READERS)

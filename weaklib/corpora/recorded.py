@@ -62,11 +62,11 @@ class Recorded(Corpus):
         x, sr = audio.read(path, allow_silent=True, **section)
         return audio.resample(x.mean(axis=0), sr, self.sr)
 
-    def fitted(self, x: np.ndarray, i: int, centred: bool = False) -> np.ndarray:
-        """Cut ``x (..., time)`` for item `i`, or pad it: at its end, or `centred` at both. It is float32 then."""
+    def fitted(self, x: np.ndarray, i: int, before: int = 0) -> np.ndarray:
+        """Cut ``x (..., time)`` for item `i`, or pad it, with `before` zeros before it if so many are lacking."""
         lacking = self.n_samples - x.shape[-1]
         start = int(self.rng(7, i).integers(max(0, -lacking) + 1))
-        before = max(0, lacking) // 2 if centred else 0
+        before = max(0, min(before, lacking))
         fitted = np.zeros((*x.shape[:-1], self.n_samples), np.float32)
         fitted[..., before:before + x.shape[-1]] = x[..., start:start + self.n_samples]
         return fitted
