@@ -350,9 +350,74 @@ def test_a_clip_that_cannot_be_read_costs_itself_only(data, capsys):
         load("audioset", "test", "paper")[0]
 
 
+# LibriSpeech in noise
+
+UTTERANCES = {"train-clean-100/84/1/84-1-0000": 1.0, "train-clean-100/84/1/84-1-0001": 0.5,
+              "train-clean-360/7/2/7-2-0000": 2.5, "dev-clean/174/3/174-3-0000": 1.0, "test-clean/61/4/61-4-0000": 1.0}
+DEV = """fname,labels,mids,split
+11,"Rain,Water","/m/1,/m/2",train
+12,"Male_speech_and_man_speaking,Speech,Human_voice","/m/3,/m/4,/m/5",train
+13,"Dog,Animal","/m/6,/m/7",val
+14,"Applause,Human_group_actions","/m/6,/m/7",val
+"""
+
+
+def enhancement(data):
+    """Make a small LibriSpeech and FSD50K; noises last 0.25 s and are at another rate, voices are white, too."""
+    for k, (name, seconds) in enumerate(UTTERANCES.items()):
+        write(data / f"LibriSpeech/{name}.flac", seconds, seed=k)
+    (data / "LibriSpeech/train-clean-100/84/1/84-1.trans.txt").write_text("84-1-0000 GO")
+    noises = {name: data / f"FSD50K/FSD50K.{folder}_audio/{name}.wav"
+              for folder, name in (("dev", 11), ("dev", 12), ("dev", 13), ("dev", 14), ("eval", 21))}
+    for k, path in enumerate(noises.values()):
+        tone(path, 400 + 100 * k, 0.25, 44100)
+    (data / "FSD50K/FSD50K.ground_truth").mkdir()
+    (data / "FSD50K/FSD50K.ground_truth/dev.csv").write_text(DEV)
+    (data / "FSD50K/FSD50K.ground_truth/eval.csv").write_text('fname,labels,mids\n21,Wind,/m/9\n')
+    return noises
+
+
+def test_a_voice_is_read_in_a_noise_of_its_split_at_a_level_that_is_drawn(data):
+    enhancement(data)
+    split_of, ratios = {}, []
+    for split, labels in (("train", ["84", "84", "7"]), ("validation", ["174"]), ("test", ["61"])):
+        corpus = load("librifsd", split, "paper", duration=1.0)
+        check(corpus)
+        assert [item["labels"][0] for item in corpus] == labels
+        for item, path in zip(corpus, corpus.utterances, strict=True):
+            voice, noise = item["sources"].numpy().astype(float)
+            whole, _ = soundfile.read(data / "LibriSpeech" / path)
+            heard = min(16000, len(whole))
+            at = int(np.correlate(whole, voice[:heard], "valid").argmax())  # a cut of it, and nothing else
+            assert np.corrcoef(voice[:heard], whole[at:at + heard])[0, 1] > 0.9999 and not voice[heard:].any()
+            ratios.append(10 * np.log10(np.mean(voice[:heard] ** 2) / np.mean(noise ** 2)))
+            split_of[item["labels"][1]] = (split, np.abs(np.fft.rfft(noise)).argmax())
+    assert split_of == {"Rain + Water": ("train", 400), "Dog + Animal": ("validation", 600), "Wind": ("test", 800)}
+    assert -6 <= min(ratios) < max(ratios) <= 6 and len(set(np.round(ratios, 3))) == 5
+
+
+def test_a_noise_that_pauses_is_no_error(data):
+    noises = enhancement(data)
+    write(noises[21], 1.0, 44100, peak=0)
+    item = load("librifsd", "test", "paper", duration=1.0)[0]
+    assert not item["sources"][1].any() and torch.equal(item["mix"], item["sources"][0]) and item["mix"].any()
+
+
+def test_what_enhancement_lacks_is_named(data):
+    refused("librifsd", "train", "has no LibriSpeech: unpack train-clean-[*].tar.gz of LibriSpeech")
+    noises = enhancement(data)
+    noises[21].unlink()
+    refused("librifsd", "test", "The test split of librifsd .* 1 of the 1 noises of .*eval.csv are not in .*FSD50K.eval_"
+            "audio, 21.wav for one: unpack FSD50K.eval_audio and FSD50K.ground_truth from record 4060432")
+    (data / "FSD50K/FSD50K.ground_truth/dev.csv").unlink()
+    refused("librifsd", "train", "has no FSD50K/FSD50K.ground_truth/dev.csv: unpack FSD50K.dev_audio and")
+    (data / "LibriSpeech/dev-clean").rename(data / "LibriSpeech/dev-other")
+    refused("librifsd", "validation", "has no recordings in dev-clean: unpack dev-clean.tar.gz")
+
+
 # All of them
 
-READERS = ("fuss", "fuss_reverb", "libri2mix", "wsj0_2mix", "yfcc100m", "audioset")
+READERS = ("fuss", "fuss_reverb", "libri2mix", "wsj0_2mix", "yfcc100m", "audioset", "librifsd")
 
 
 @pytest.mark.parametrize("name", READERS)
