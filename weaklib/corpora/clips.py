@@ -24,10 +24,10 @@ GET = {"yfcc100m": "put the sound of the clips into its folders train, validatio
 class Clips(Recorded):
     """A split of `yfcc100m` or `audioset`.
 
-    An item has ``mix (time,)`` and ``labels``, a list of classes: those of the clip in AudioSet's tables, none in
-    YFCC100m. A clip that is longer than an item is cut at random, the same for the same item. One that is shorter has
-    zeros on both sides, as many before it as the list says, or else as after it. One that cannot be read is told of,
-    once, and the next one that can be takes its place.
+    An item has ``mix (time,)`` and ``labels``, a sorted list of classes: those of the clip in AudioSet's tables, none
+    in YFCC100m. A clip that is longer than an item is cut at random, the same for the same item. One that is shorter
+    has zeros on both sides, as many before it as the list says, or else as after it. One that cannot be read is told
+    of, once, and the next one that can be takes its place.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Clips(Recorded):
             before = (self.n_samples - len(x)) // 2 if offset is None else round(offset * self.sr)
             codes = self._codes.get(k % self.n_items, "").split(",")
             return {"mix": torch.from_numpy(self.fitted(x, i, before)),
-                    "labels": [self._names.get(code, code) for code in codes if code]}
+                    "labels": sorted(self._names.get(code, code) for code in codes if code)}
         self.refuse("none of its clips can be read", GET[self.name])
 
     def _listed(self, table: Path) -> list:
