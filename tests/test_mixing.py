@@ -99,9 +99,9 @@ def cuts(*items):
     ([(1, 0), (1, 0), (1, 1)], [(10, 11), (10, 11), (11, 10)]),      # never what is the same
 ])
 def test_pairs_are_of_two_recordings_where_there_are_two(items, want):
-    assert mixing.pairs(cuts(*items))[:, :, 0].tolist() == [list(map(float, pair)) for pair in want]
+    assert [pair[:, 0].tolist() for pair in mixing.pairs(cuts(*items))] == [list(map(float, pair)) for pair in want]
 
 
 def test_nothing_is_paired_with_itself():
     with pytest.raises(WeaklibError, match="add longer recordings"):
-        mixing.pairs(cuts((1, 0), (1, 0)))
+        list(mixing.pairs(cuts((1, 0), (1, 0))))

@@ -337,10 +337,11 @@ def judge(claim: Claim, values: Values, known: Values | None = None) -> Result:
 
 
 def _verdict(found: set[str]) -> str:
+    """What the tests of a claim come to, of which at least a part was run."""
     if {HOLDS, FAILS} <= found:
         return MIXED
     if UNTESTED in found:
-        return UNTESTED if found == {UNTESTED} else PARTIAL
+        return PARTIAL
     return next(verdict for verdict in (FAILS, OPEN, HOLDS) if verdict in found)
 
 

@@ -112,8 +112,7 @@ class Experiment:
         shared = self.grid.preset(preset)
         seed = seed if row.random else 0
         starts = {name: self.config(other, preset, seed, **given) for name, other in row.starts.items()}
-        # A config may refuse a change without the run that it builds on, such as a loss without its classifier.
-        own = changed(changed(shared.config, shared.kinds.get(row.kind, {})), row.changes | starts)
+        own = changed(changed(shared.config, shared.kinds.get(row.kind, {})), row.changes)
         return changed(own, {"label": row.key, "seed": seed} | given | starts)
 
     def sheets(self, preset: str, seeds: int | None = None, **given) -> list[Sheet]:
@@ -167,7 +166,7 @@ class Experiment:
     def ledger(self, preset: str, where: str, seeds: int | None = None, **given) -> list[dict]:
         """Test every claim of the paper at a preset, see `weaklib.claims.ledger`."""
         values = self.values(self.sheets(preset, seeds, **given), where)
-        known = None if given else self.values(self.sheets("full"), "committed")
+        known = None if given else self.values(self.sheets(presets.KNOWN), "committed")
         printed = claims.Values.printed(self.key, [table.name for table in self.grid.tables])
         return claims.ledger(self.key, preset, self.grid.claims, values, printed, known)
 

@@ -14,7 +14,8 @@ pairs
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -123,19 +124,27 @@ def loss(model, batch: dict, snr_max: float = 30.0):
     return separated(model, batch, snr_max=snr_max)[1].mean()
 
 
-def pairs(items: list[dict]):
-    """Pair each item of a split with the next one of another recording: (pair, 2, time).
+def pairs(items: Sequence[dict]) -> Iterator[torch.Tensor]:
+    """Pair each item of a split with the next one of another recording: yields (2, time).
 
-    With one recording only, with the next one cut elsewhere: a mixture with itself says nothing.
+    Items with the same labels, as the cuts of a file have them, are of one recording. With one recording only, the
+    next one that was cut elsewhere is taken: a mixture with itself says nothing.
+
+    Raises
+    ------
+    WeaklibError
+        If there is no pair.
     """
-    def partner(i):
-        others = items[i + 1:] + items[:i]
-        of_another = (o["mix"] for o in others if o["labels"] != items[i]["labels"])
-        elsewhere = (o["mix"] for o in others if not torch.equal(o["mix"], items[i]["mix"]))
-        found = next(of_another, None)
-        return next(elsewhere, None) if found is None else found
-
-    pairs = [(item["mix"], other) for i, item in enumerate(items) if (other := partner(i)) is not None]
-    if not pairs:
+    item = lru_cache(maxsize=4)(items.__getitem__)
+    n, found = len(items), False
+    for i in range(n):
+        others = [k % n for k in range(i + 1, i + n)]
+        own, labels = item(i)["mix"], item(i)["labels"]
+        partner = next((k for k in others if not labels or item(k)["labels"] != labels), None)
+        if partner is None or torch.equal(item(partner)["mix"], own):
+            partner = next((k for k in others if not torch.equal(item(k)["mix"], own)), None)
+        if partner is not None:
+            found = True
+            yield torch.stack([own, item(partner)["mix"]])
+    if not found:
         raise WeaklibError("A split holds one recording as short as an item; add longer recordings.")
-    return torch.stack([torch.stack(pair) for pair in pairs])

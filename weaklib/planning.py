@@ -76,7 +76,7 @@ def open_runs(configs: Iterable[runs.Config], fresh: bool = False) -> dict[str, 
     again = {config.digest for config in configs} if fresh else ()
 
     def add(config):
-        if config.digest not in found and (config.digest in again or not _has_record(config)):
+        if config.digest not in found and (config.digest in again or not runs.look(config, "", "local")):
             for need in config.needs():
                 add(need)
             found[config.digest] = config
@@ -86,19 +86,16 @@ def open_runs(configs: Iterable[runs.Config], fresh: bool = False) -> dict[str, 
     return found
 
 
-def _has_record(config) -> bool:
-    try:
-        return runs.find(config, "", "local") is not None
-    except WeaklibError:
-        return False  # damaged: the run itself will say so
-
-
 # How long it takes
 
 class Costs:
-    """How long runs take, by the records that there are; local records count before committed ones."""
+    """How long runs take, by the records that there are, made with a GPU if there is one here and else without; local
+    records count before committed ones.
+    """
 
     def __init__(self, paper: str):
+        from weaklib import training
+        gpu = training.resolve("auto") == "cuda"
         committed = runs.undamaged(files.results().glob(f"*/{paper}/runs/*.json"))
         self._same: dict[str, list[float]] = {}    # the run whatever its seed -> seconds
         self._pace: dict[str, list[float]] = {}    # the network and the batch -> seconds per step
@@ -107,7 +104,7 @@ class Costs:
             pace: dict[str, list[float]] = {}
             for record in records:
                 config, made = record.key["config"], record.provenance
-                if "seconds" not in made:
+                if "seconds" not in made or made.get("gpu", False) != gpu:
                     continue
                 seconds = made["seconds"] * (TWO_THREADS if made.get("threads", 1) > 1 else 1.0)
                 same.setdefault(_seedless(record.key), []).append(seconds)

@@ -41,7 +41,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import ClassVar
 
-from weaklib import __version__, files, keys, weights
+from weaklib import __version__, files, keys, presets, weights
 from weaklib.files import WeaklibError
 
 SCHEMA = 1
@@ -202,6 +202,13 @@ def find(config: Config, preset: str, records: str) -> Record | None:
     return read(found[0]) if found else None
 
 
+def look(config: Config, preset: str, records: str) -> Record | None:
+    """Look a record up as `find` does; one that is damaged counts as none, for the run itself will say so."""
+    with suppress(WeaklibError):
+        return find(config, preset, records)
+    return None
+
+
 def kept(paper: str) -> list[Record]:
     """Return the records of a paper that were made on this machine and are not damaged, by name."""
     return undamaged(local().glob(f"{paper}-*/{RECORD}"))
@@ -347,8 +354,8 @@ def _flat(obj, prefix: str = "") -> dict:
 
 def publish(record: Record, preset: str) -> Path:
     """Copy a record into the committed results of a preset."""
-    if preset == "smoke":
-        raise WeaklibError("Records of the smoke preset test the code and are never published.")
+    if preset not in presets.PUBLISHED:
+        raise WeaklibError(f"Records of the {preset} preset test the code and are never published.")
     path = committed(preset, record.key["paper"]) / f"{record.id}.json"
     files.write_json(path, record.content())
     return path
@@ -403,7 +410,7 @@ def provenance(started: float, seconds: float) -> dict:
         "lock_sha256": files.sha256(lock) if lock and lock.exists() else None,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(seconds, 1),
-        "device": torch.cuda.get_device_name() if cuda else _cpu(), "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if cuda else _cpu(), "gpu": cuda, "threads": torch.get_num_threads(),
         "peak_memory_mb": _peak_memory(),
         "platform": f"{platform.system()} {platform.machine()}", "python": platform.python_version(),
         **{name: metadata.version(name) for name in ("torch", "numpy")},

@@ -1,7 +1,7 @@
 """How separators whose outputs have no order are scored, by what a corpus has.
 
-Every function takes a model, (batch, time) -> (batch, source, time), and the items of a split, and returns what a
-record keeps: metric -> one value per item, or per whatever is averaged.
+Every function takes a model, (batch, time) -> (batch, source, time), and the items of a split, of which it holds a few
+at a time, and returns what a record keeps: metric -> one value per item, or per whatever is averaged.
 
 Contents
 --------
@@ -25,7 +25,7 @@ from weaklib.evaluation import each
 from weaklib.mixing import pairs
 
 
-def voices(model, items: list) -> dict:
+def voices(model, items) -> dict:
     """``si_snri`` (MSi) and ``si_snr`` of the outputs that fit two speakers best, and ``ss``, the SI-SNR of the best
     output when the first speaker talks alone, all in dB. `model` may be None: the unprocessed mixture.
     """
@@ -80,7 +80,7 @@ def sounds(model, items) -> dict:
 
 def remixed(model, items) -> dict:
     """``momi``, dB, of every mixture of two recordings."""
-    heard = each(model, pairs(list(items)), take=lambda pair: pair.sum(0))
+    heard = each(model, pairs(items), take=lambda pair: pair.sum(0))
     return {"momi": [_one(metrics.momi, est, pair, pair.sum(0)) for pair, est in heard]}
 
 
@@ -88,7 +88,6 @@ def noisy_speech(model, items) -> dict:
     """Speech, source 0, in noise: ``s_plus_n``, the SI-SNRi of the output that is nearest to it, and ``s_only``, the
     SI-SNR of the best output when there is no noise, in dB.
     """
-    items = list(items)
     best = [float(metrics.si_sdri(est, item["sources"][:1].expand_as(est), item["mix"]).max())
             for item, est in each(model, items)]
     return {"s_plus_n": best, "s_only": alone(model, items)}

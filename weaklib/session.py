@@ -65,13 +65,9 @@ def plan(args, folder: Path) -> list[Notebook]:
         key, configs = paper_of(path), []
         if key and not args.committed:
             configs = experiment.load(key).configs(args.preset, args.seeds)
-        notebooks.append(Notebook(path, tuple(configs), obstacle(todo(configs, args).values(), args)))
+        missing = planning.open_runs(configs, args.fresh).values()
+        notebooks.append(Notebook(path, tuple(configs), obstacle(missing, args)))
     return notebooks
-
-
-def todo(configs: Iterable[runs.Config], args) -> dict[str, runs.Config]:
-    """Those that will be trained, by their digests."""
-    return planning.open_runs(configs, args.fresh)
 
 
 def obstacle(configs: Iterable[runs.Config], args) -> str:
@@ -117,15 +113,9 @@ def times() -> dict[str, float]:
 
 def memory(configs: Iterable[runs.Config]) -> float:
     """Largest memory, in GB, that the committed records of runs speak of; 0 if there are none."""
-    found = [record for config in configs for preset in presets.PUBLISHED if (record := lookup(config, preset))]
+    found = [record for config in configs for preset in presets.PUBLISHED
+             if (record := runs.look(config, preset, "committed"))]
     return max((record.provenance["peak_memory_mb"] or 0 for record in found), default=0) / 1000
-
-
-def lookup(config: runs.Config, preset: str) -> runs.Record | None:
-    try:
-        return runs.find(config, preset, "committed")
-    except WeaklibError:
-        return None
 
 
 def worth(notebooks: list[Notebook], args) -> dict[str, float]:
@@ -138,7 +128,8 @@ def dry_run(notebooks: list[Notebook], args) -> int:
     """Print what would run, in which order, and what it takes."""
     body, counted = [], set()
     for notebook in notebooks:
-        mine = {digest: c for digest, c in todo(notebook.configs, args).items() if digest not in counted}
+        open_runs = planning.open_runs(notebook.configs, args.fresh)
+        mine = {digest: config for digest, config in open_runs.items() if digest not in counted}
         counted |= mine.keys()
         body.append([notebook.path.stem, str(len(mine)), f"{memory(mine.values()):.1f} GB" if mine else "",
                      ", ".join(data(mine.values())), notebook.obstacle])
@@ -169,7 +160,8 @@ class Forecast:
 
     @classmethod
     def of(cls, notebooks: list[Notebook], args) -> Forecast:
-        open_runs = todo([config for notebook in notebooks for config in notebook.configs], args)
+        configs = [config for notebook in notebooks for config in notebook.configs]
+        open_runs = planning.open_runs(configs, args.fresh)
         tasks = planning.tasks(open_runs, worth(notebooks, args))
         n = args.jobs or (jobs.width(tasks, args.device) if tasks and not args.cluster else 1)
         spans = planning.simulate(tasks, n, args.budget)

@@ -81,15 +81,15 @@ class Table:
     floor: str | float | None = None  # row, or value, that a model is not above which has learned nothing
 
     def score(self, row: Row, metric: Metric, split: str) -> str:
-        """Name of the score in a record that fills a cell: ``[on/]metric[/split]``.
+        """Name the score in a record that fills a cell: ``[on/]metric[/split]``.
 
-        Where `corpora` has the split, its field stands for it; "test" and "corpus" are the split as a whole.
+        "test" is the split as a whole; a split that is a corpus of its own goes by the config's field.
         """
-        where = self.corpora.get(split, split)
-        return "/".join(part for part in (row.on, metric.key, "" if where in ("test", "corpus") else where) if part)
+        split = self.corpora.get(split, split)
+        return "/".join(part for part in (row.on, metric.key, "" if split in ("test", "corpus") else split) if part)
 
     def corpus(self, config: dict, split: str) -> str:
-        """Name the corpus that is heard in a split, by a config as a record has it."""
+        """Name the corpus of a split, by the config of a record."""
         return config[self.corpora.get(split, "corpus")]
 
     def seeds(self, row: Row, metric: Metric, split: str, records: list) -> list[float]:

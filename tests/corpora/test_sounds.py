@@ -177,7 +177,7 @@ def test_the_pool_is_level_and_starts_and_ends_softly(dry):
 
 
 def test_the_paper_preset_says_what_to_do():
-    with pytest.raises(WeaklibError, match="takes FUSS itself.*cannot read it yet; choose preset='gpu'"):
+    with pytest.raises(WeaklibError, match="takes FUSS itself.*load the corpus 'fuss', or choose preset='gpu'"):
         load("sounds", "train", "paper")
 
 

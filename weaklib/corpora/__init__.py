@@ -37,11 +37,14 @@ MODULES = {
     "sounds": "sounds", "sounds_reverb": "sounds",
     "noisy_talkers": "noisy",
     "band": "band",
+    "fuss": "fuss", "fuss_reverb": "fuss", "libri2mix": "twomix", "wsj0_2mix": "twomix",
+    "yfcc100m": "clips", "audioset": "clips", "librifsd": "librifsd",
     "slakh": "slakh", "babyslakh": "slakh", "slakh_uncorrected": "slakh", "babyslakh_uncorrected": "slakh",
 }
 #: Module -> version, raised by hand when the sound changes: part of the key of every run. That of `noisy` changes when
 #: that of `talkers` or `sounds` does.
-VERSIONS = {"talkers": 1, "sounds": 1, "noisy": 1, "band": 1, "slakh": 1, "folder": 1}
+VERSIONS = {"talkers": 1, "sounds": 1, "noisy": 1, "band": 1, "slakh": 1, "folder": 1,
+            "fuss": 1, "twomix": 1, "clips": 1, "librifsd": 1}
 
 SHORTEST = 0.01  # s, of an item, unless a corpus needs longer ones
 GRID = 2.0 ** 20  # of samples, -126 dB

@@ -154,7 +154,7 @@ def _find(root: Path) -> tuple[dict[str, tuple[Path, str, int]], list[tuple[str,
     if not root.is_dir():
         raise WeaklibError(f"There is no folder {root}; check the path after 'folder:'.")
     found, unread, seen = {}, [], {}
-    for path in sorted(_walk(root, unread)):
+    for path in sorted(walk(root, unread)):
         name = _name(path, root)
         if path.suffix.lower() not in audio.SUFFIXES or path.name.startswith("."):
             continue
@@ -177,7 +177,7 @@ def _find(root: Path) -> tuple[dict[str, tuple[Path, str, int]], list[tuple[str,
     return found, unread
 
 
-def _walk(root: Path, unread: list):
+def walk(root: Path, unread: list):
     """Yield the paths of everything below `root` but folders; those that cannot be listed go to `unread`."""
     def cannot(e):
         unread.append((_name(Path(e.filename), root), f"cannot be listed ({e.strerror})"))

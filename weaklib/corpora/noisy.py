@@ -14,9 +14,8 @@ import numpy as np
 
 from weaklib import audio
 from weaklib.corpora import Corpus, Option, load, mixed, on_grid, talkers
+from weaklib.corpora.librifsd import PEAK, SNR
 
-SNR = (-6.0, 6.0)  # dB, of the voice against the noise
-PEAK = 0.9  # at most, of the mixture and of its sources
 JOINT = " + "  # between the classes of a noise
 
 
@@ -40,6 +39,7 @@ class Noisy(Corpus):
              "gpu": {"n_items": (20000, 500, 1000), "duration": 10.0}}
     OPTIONS = {"duration": Option(float, least=talkers.SHORTEST, most="duration"), "n_items": Option(int, least=1)}
     STANDS_IN_FOR = "LibriSpeech with noise from freesound"
+    READER = "librifsd"
 
     def open(self):
         self._voices, self._noises = (load(name, self.split, self.preset, duration=self.duration)

@@ -52,6 +52,10 @@ class Sounds(Corpus):
     OPTIONS = {"duration": Option(float, least=SHORTEST, most="duration")}
     STANDS_IN_FOR = "FUSS"
 
+    @property
+    def READER(self):
+        return self.name.replace("sounds", "fuss")
+
     def open(self):
         n_instances, longest = self.sizes["instances"], self.sizes["duration"]
         folder = self.stored(n_instances * longest * 1e6, instances=n_instances, duration=longest)

@@ -184,6 +184,10 @@ class Talkers(Corpus):
     OPTIONS = {"duration": Option(float, least=SHORTEST), "n_items": Option(int, least=1)}
     STANDS_IN_FOR = "WSJ0-2mix"
 
+    @property
+    def READER(self):
+        return {"talkers": "wsj0_2mix", "talkers_16k": "libri2mix"}.get(self.name)  # nobody publishes them in rooms
+
     def open(self):
         self.speakers = speakers(self.split, self.sizes["speakers"], self.seed)
         n, self._at_least = self.sizes["sentences"], max(UTTERANCE, self.duration)

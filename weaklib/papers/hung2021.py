@@ -47,6 +47,7 @@ INSTRUMENTS = ("piano", "guitar", "bass")
 SR, N_FFT, HOP = 16000, 2048, 500                # section 3.2: 32 frames per second
 N_BINS = N_FFT // 2 + 1
 ACTIVITY = (0.41, 0.14, 0.67)                    # share of the frames in which an instrument plays, section 3.2
+TRIES = 1000                                     # at a clip in which enough instruments play
 THRESHOLDS = np.arange(0.1, 0.91, 0.1)           # tried on validation
 
 
@@ -201,12 +202,14 @@ class Clips:
 
     def _clip(self, rng) -> dict:
         """Draw a clip in which enough instruments play."""
-        while True:
+        for _ in range(TRIES):
             song = int(rng.integers(len(self.corpus.songs)))
             last = self.corpus.lengths[song] - self.corpus.n_samples
             clip = self.corpus.clip(song, HOP * int(rng.integers(last // HOP + 1)))
             if clip["roll"].amax((1, 2)).sum() >= self.cfg.min_sources:
                 return clip
+        raise WeaklibError(f"No clip of {TRIES} has {self.cfg.min_sources} instruments that play; lower min_sources, "
+                           "or train on other songs.")
 
 
 def examples(items: list[dict], stems: bool) -> dict:

@@ -26,6 +26,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from torch.utils.data import Subset
 
 from weaklib import corpora, evaluation, keys, losses, metrics, mixing, runs, scoring, training
 from weaklib.files import WeaklibError
@@ -150,7 +151,7 @@ def _criterion(cfg: Config) -> evaluation.Criterion:
     if cfg.task == "enhancement":
         return evaluation.Criterion(CRITERION, lambda m: np.mean(_enhanced(m, items)))
     if cfg.task == "universal":
-        items = [item for item in items if item["sources"][1:].any()]
+        items = Subset(items, [i for i, item in enumerate(items) if item["sources"][1:].any()])
     return evaluation.Criterion(CRITERION, lambda m: np.mean(scoring.gains(m, items)))
 
 
@@ -180,14 +181,13 @@ def score_on(model, corpus, task: str = "speech") -> dict:
         Those of `weaklib.scoring.voices` for speech; of `weaklib.scoring.sounds`, with MoMi, for universal separation;
         for enhancement ``si_snri`` of the first output. Without sources, ``momi`` per mixture of two recordings.
     """
-    items = list(corpus)
-    if "sources" not in items[0]:
-        return scoring.remixed(model, items)
+    if "sources" not in corpus[0]:
+        return scoring.remixed(model, corpus)
     if task == "speech":
-        return scoring.voices(model, items)
+        return scoring.voices(model, corpus)
     if task == "enhancement":
-        return {"si_snri": _enhanced(model, items)}
-    return scoring.sounds(model, items) | scoring.remixed(model, items)
+        return {"si_snri": _enhanced(model, corpus)}
+    return scoring.sounds(model, corpus) | scoring.remixed(model, corpus)
 
 
 def _enhanced(model, items) -> list[float]:

@@ -89,8 +89,6 @@ class Config(runs.Config):
             raise WeaklibError(f"Unknown stage {self.stage!r}; choose separator or classifier.")
         if self.supervision not in ("mixit", "single", "moms"):
             raise WeaklibError(f"Unknown supervision {self.supervision!r}; choose mixit, single or moms.")
-        if self.loss.hears and not self.classifier:
-            raise WeaklibError("A loss on classes needs a classifier; name the row that trains it in `starts`.")
 
     def corpora(self):
         names = {self.trained_on, self.corpus, self.wild, self.speech, self.noisy}
@@ -136,6 +134,9 @@ def build(cfg: Config) -> nn.Module:
     if cfg.stage == "classifier":
         return Classifier(len(_classes(cfg)))
     separator = TDCN(cfg.n_out, **asdict(cfg.net))
+    if cfg.loss.hears and not cfg.classifier:
+        raise WeaklibError(f"{cfg.label} has a loss on classes and no classifier; name the row that trains one in its "
+                           "`starts`.")
     return Heard(separator, build(cfg.classifier)) if cfg.loss.hears else separator
 
 
@@ -187,7 +188,7 @@ def task(cfg: Config, device: str = "auto") -> training.Task:
     train = corpora.load(cfg.trained_on, "train", cfg.preset)
     model = build(cfg)
     if cfg.stage == "classifier":
-        validation = list(corpora.load(cfg.trained_on, "validation", cfg.preset))
+        validation = corpora.load(cfg.trained_on, "validation", cfg.preset)
         criterion = evaluation.Criterion("mean average precision on validation, %",
                                          lambda m: np.mean(heard(m, validation, train.classes)))
         return training.Task(model, Labelled(train, batch=cfg.batch, seed=cfg.seed), classification, criterion)
@@ -199,7 +200,7 @@ def task(cfg: Config, device: str = "auto") -> training.Task:
     draw = mixing.Mixtures(
         train, train, batch=cfg.batch, unsupervised=float(cfg.supervision == "mixit"), seed=cfg.seed,
         n_mix=1 if cfg.supervision == "single" else 2, classes=train.classes if cfg.loss.hears else ())
-    validation = list(corpora.load(cfg.corpus, "validation", cfg.preset))
+    validation = corpora.load(cfg.corpus, "validation", cfg.preset)
     return training.Task(model, draw, partial(objective, cfg=cfg), evaluation.Criterion(
         CRITERION, lambda m: scoring.sounds(m, validation).get("trf", [0.0])[0]))
 
@@ -218,7 +219,7 @@ def score(model, cfg: Config) -> dict:
         squares misses the MixIT loss of the best assignment; ``msi/speech``, ``1s/speech``; ``s_plus_n/noisy`` and
         ``s_only/noisy``.
     """
-    test = {name: list(corpora.load(getattr(cfg, name), "test", cfg.preset))
+    test = {name: corpora.load(getattr(cfg, name), "test", cfg.preset)
             for name in ("corpus", "wild", "speech", "noisy")}
     if cfg.stage == "classifier":
         return {"average_precision": heard(model, test["wild"], _classes(cfg))}
@@ -242,10 +243,10 @@ def search_gap(model, items, cfg: Config) -> dict:
         for pair, est in pairs]}
 
 
-def heard(model, items: list[dict], classes) -> list[float]:
+def heard(model, items, classes) -> list[float]:
     """Average precision of a classifier for every class that is there, %."""
-    truth = mixing.labelled(items, classes).numpy() > 0
-    logits = torch.stack([out for _, out in evaluation.each(model, items)]).numpy()
+    truth, logits = zip(*((mixing.labelled([item], classes)[0], out) for item, out in evaluation.each(model, items)))
+    truth, logits = torch.stack(truth).numpy() > 0, torch.stack(logits).numpy()
     ranked = np.take_along_axis(truth, (-logits).argsort(0, kind="stable"), 0)
     precision = ranked.cumsum(0) / np.arange(1, len(items) + 1)[:, None]
     return [100 * float(precision[hit, k].mean()) for k, hit in enumerate(ranked.T) if hit.any()]
