@@ -62,6 +62,8 @@ def sounds(model, items) -> dict:
     counts: dict[int, list] = {}
     for item, est in each(model, items):
         n = int((item["sources"].abs().amax(-1) > 0).sum())
+        if not n:
+            continue  # of FUSS, a few examples are silent
         for name, rate in zip(("under", "equal", "over"), metrics.separation_rates(est, item["sources"])):
             found[name].append(100 * float(rate))
         if n == 1:
@@ -72,8 +74,8 @@ def sounds(model, items) -> dict:
             counts.setdefault(n, []).extend(active[np.isfinite(active)].tolist())
     found["msi_active"] = sum(counts.values(), [])
     found |= {f"msi_{n}": values for n, values in sorted(counts.items()) if values}
-    if found["ss"] and counts:
-        means = [np.mean(values) for values in counts.values() if values]
+    means = [np.mean(values) for values in counts.values() if values]
+    if found["ss"] and means:
         found["trf"] = [metrics.trf(np.mean(found["ss"]), float(np.mean(means)))]
     return {name: values for name, values in found.items() if values}
 
