@@ -2,7 +2,8 @@
 
 An item is a dict of float32 tensors: ``mix (time,)``, ``sources (source, time)`` with ``sources.sum(0) == mix``
 exactly, ``labels`` (what each source is), and where a corpus has them ``roll (source, pitch, frame)``, ``notes``
-and ``text``. Every corpus is deterministic from (name, version, seed, split, preset).
+and ``text``. Corpora of mixtures only, `wild` and ``folder:PATH``, have no ``sources``. Every corpus is deterministic
+from (name, version, seed, split, preset).
 
 Contents
 --------
@@ -36,12 +37,13 @@ MODULES = {
     "talkers": "talkers", "talkers_reverb": "talkers", "talkers_16k": "talkers",
     "sounds": "sounds", "sounds_reverb": "sounds",
     "noisy_talkers": "noisy",
+    "wild": "wild",
     "band": "band",
     "slakh": "slakh", "babyslakh": "slakh", "slakh_uncorrected": "slakh", "babyslakh_uncorrected": "slakh",
 }
 #: Module -> version, raised by hand when the sound changes: part of the key of every run. That of `noisy` changes when
 #: that of `talkers` or `sounds` does.
-VERSIONS = {"talkers": 1, "sounds": 1, "noisy": 1, "band": 1, "slakh": 1, "folder": 1}
+VERSIONS = {"talkers": 1, "sounds": 1, "noisy": 1, "wild": 1, "band": 1, "slakh": 1, "folder": 1}
 
 SHORTEST = 0.01  # s, of an item, unless a corpus needs longer ones
 GRID = 2.0 ** 20  # of samples, -126 dB
