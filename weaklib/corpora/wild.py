@@ -39,7 +39,7 @@ LEVEL = (-35.0, -18.0)  # dBFS, RMS of a mixture
 PEAK = 0.9  # of a mixture, at most
 PLACES = 2  # in a room: sources take turns at them
 TAPS = round(rooms.RT60[1] * SR)  # of a room
-QUIET = 100  # of 32767: RMS below which a cut of an instance counts as a pause
+PAUSE = -10.0  # dB re an instance, below which a cut of it is too much of a pause
 
 # Voices: variants of espeak-ng that `talkers` has not, and for training, as there are few high ones, some that it has
 # for training, too. All of them read English as if it were their own language.
@@ -153,7 +153,7 @@ class Wild(Corpus):
         self._devices = [outdoors.microphone(self.rng(2, k), freqs).astype(np.float32)
                          for k in range(self.sizes["devices"])]
         self._floor = self.rng(3).standard_normal(4 * self.n_samples, dtype=np.float32)
-        self._heard_in = {}
+        self._spectra, self._known = {}, {}  # of rooms, and how loud instances are, once asked for
 
     def item(self, i):
         rng = self.rng(1, i)
@@ -174,9 +174,10 @@ class Wild(Corpus):
 
     def _add(self, x, rng, label, gain):
         """Add an instance of a class to what is heard at a place, `gain` its RMS while it sounds."""
-        spans, n, sound = self._index[label], len(x), np.zeros(1)
-        while rms(sound) < QUIET:  # what is cut out may be a pause
+        spans, n, loud, enough = self._index[label], len(x), 0.0, 0.0
+        while loud <= enough:
             start, stop = spans[rng.integers(len(spans))]
+            enough = self._rms(start, stop) * 10 ** (PAUSE / 20)
             if label in outdoors.EVENTS or stop - start < n:
                 # As in `sounds`: a quarter of the mixture is heard of it, or all if it is shorter.
                 at = rng.integers(n - min(stop - start, n // 4) + 1)
@@ -186,15 +187,22 @@ class Wild(Corpus):
                 start += rng.integers(stop - start - length + 1)
                 stop, at = start + length, rng.integers(n - length + 1)
             sound = self._pool[start:stop].astype(np.float32)
-        x[at:at + len(sound)] += sound * np.float32(gain / rms(sound))
+            loud = rms(sound)
+        x[at:at + len(sound)] += sound * np.float32(gain / loud)
+
+    def _rms(self, start: int, stop: int) -> float:
+        """RMS of an instance."""
+        if start not in self._known:
+            self._known[start] = rms(self._pool[start:stop].astype(np.float32))
+        return self._known[start]
 
     def _room(self, k: int) -> np.ndarray:
         """Spectra of the places of a room, of energy 1, shape=(place, freq)."""
-        if k not in self._heard_in:
+        if k not in self._spectra:
             rirs = np.array(self._rooms[k])
             spectra = rfft(rirs, self._n_fft)
-            self._heard_in[k] = spectra / np.float32(rms(rirs) * rirs.shape[-1] ** 0.5)[:, None]
-        return self._heard_in[k]
+            self._spectra[k] = spectra / np.float32(rms(rirs) * rirs.shape[-1] ** 0.5)[:, None]
+        return self._spectra[k]
 
     def render(self, path):
         sounds.store(path, self._made())
