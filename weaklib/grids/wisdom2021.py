@@ -12,13 +12,19 @@ SMALL = Net("stft", 1024, 512, 0.3, n_channels=128, n_hidden=256, n_repeats=2, n
 def _kinds(pretrain: int, finetune: int, classifier: int, batch: int = 8, validations: int = 4) -> dict:
     """Steps of the baselines that others go on from, of what goes on from them, and of the classifier."""
     def plan(steps, **more):
-        return {"plan": {"steps": steps, "validate_every": max(1, steps // validations), **more}, "batch": batch}
+        return {"plan": {"steps": steps, "warmup": steps // 10, **more}, "batch": batch}
 
+<<<<<<< HEAD
     first, then = plan(pretrain, warmup=pretrain // 10), plan(finetune, lr=1e-3, warmup=finetune // 10)
     return {"supervised": plan(pretrain + finetune, warmup=pretrain // 10) | {"trained_on": "sounds"},
             "pretrain": first, "finetune": then,
+=======
+    every = {"validate_every": max(1, pretrain // validations)}
+    first, then = plan(pretrain, **every), plan(finetune, lr=1e-3, validate_every=max(1, finetune // 2))
+    return {"supervised": plan(pretrain + finetune, **every), "pretrain": first, "finetune": then,
+>>>>>>> mixit
             "labelled_pretrain": first, "labelled": then,  # the same runs, where all mixtures are labelled
-            "classifier": plan(classifier, lr=3e-3, warmup=classifier // 10) | {"batch": 16}}
+            "classifier": plan(classifier, lr=3e-3, validate_every=max(1, classifier // validations)) | {"batch": 16}}
 
 
 QUICK = Plan(lr=5e-3, ema=0.99)
