@@ -14,15 +14,10 @@ def _kinds(pretrain: int, finetune: int, classifier: int, batch: int = 8, valida
     def plan(steps, **more):
         return {"plan": {"steps": steps, "warmup": steps // 10, **more}, "batch": batch}
 
-<<<<<<< HEAD
-    first, then = plan(pretrain, warmup=pretrain // 10), plan(finetune, lr=1e-3, warmup=finetune // 10)
-    return {"supervised": plan(pretrain + finetune, warmup=pretrain // 10) | {"trained_on": "sounds"},
-            "pretrain": first, "finetune": then,
-=======
     every = {"validate_every": max(1, pretrain // validations)}
     first, then = plan(pretrain, **every), plan(finetune, lr=1e-3, validate_every=max(1, finetune // 2))
-    return {"supervised": plan(pretrain + finetune, **every), "pretrain": first, "finetune": then,
->>>>>>> mixit
+    return {"supervised": plan(pretrain + finetune, **every) | {"trained_on": "sounds"},
+            "pretrain": first, "finetune": then,
             "labelled_pretrain": first, "labelled": then,  # the same runs, where all mixtures are labelled
             "classifier": plan(classifier, lr=3e-3, validate_every=max(1, classifier // validations)) | {"batch": 16}}
 
