@@ -11,7 +11,7 @@ from weaklib.corpora import mixed
 
 SR, TIME = 16000, 4096
 CLASSES = ("low", "middle", "high", "shrill")
-N_ITEMS = {"train": 48, "validation": 12, "test": 12}
+N_ITEMS = {"train": 200, "validation": 12, "test": 12}
 
 
 class Tones:

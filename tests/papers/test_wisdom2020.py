@@ -142,10 +142,10 @@ def test_a_half_teaches_with_sources_and_the_other_with_mixtures(monkeypatch):
     draw = method.task(cfg).draw
     first, second = ([item["mix"] for item in part] for part in (draw.supervised, draw.mixtures))
     whole = [item["mix"] for item in scenes.split("sounds", "train")]
-    assert len(first) == len(second) == 24 and all(map(torch.equal, [*first, *second], whole))
+    assert len(first) == len(second) == 100 and all(map(torch.equal, [*first, *second], whole))
     assert (draw.p0, draw.unsupervised) == (0.2, 0.5)
     draw = method.task(paper.config("fuss16_p02_yfcc", "smoke")).draw
-    assert (draw.mixtures.name, draw.supervised.name, len(draw.supervised)) == ("wild", "sounds", 48)
+    assert (draw.mixtures.name, draw.supervised.name, len(draw.supervised)) == ("wild", "sounds", 200)
 
 
 def test_universal_separation_is_judged_by_mixtures_of_several(monkeypatch):
