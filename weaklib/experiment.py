@@ -156,6 +156,23 @@ class Experiment:
         model.load_state_dict(tensors)
         return model.eval()
 
+    def trained(self, row: str | Row, preset: str, seed: int = 0, **given):
+        """Load the network that a row trained on this machine; of the shipped row, if not, that of the package.
+
+        Raises
+        ------
+        WeaklibError
+            If it is in neither place, or the row is unknown.
+        """
+        row = self.grid.row(row) if isinstance(row, str) else row
+        record = runs.find(self.config(row, preset, seed, **given), preset, "local")
+        if record and record.weights_path:
+            return self.network(record)
+        if row.key == self.grid.shipped:
+            return self.network()
+        raise WeaklibError(f"The network of {row.title!r} is not here: this machine has not trained it at preset "
+                           f"{preset}. To hear it, set records = \"local\" and run again.")
+
     def values(self, sheets: list[Sheet], where: str) -> claims.Values:
         """Collect the numbers of sheets for the claims, from the ``committed`` or the ``local`` records."""
         values = claims.Values()
