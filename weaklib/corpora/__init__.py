@@ -2,7 +2,8 @@
 
 An item is a dict of float32 tensors: ``mix (time,)``, ``sources (source, time)`` with ``sources.sum(0) == mix``
 exactly, ``labels`` (what each source is), and where a corpus has them ``roll (source, pitch, frame)``, ``notes``
-and ``text``. Every corpus is deterministic from (name, version, seed, split, preset).
+and ``text``. Corpora of mixtures only, `wild` and ``folder:PATH``, have no ``sources``. Every corpus is deterministic
+from (name, version, seed, split, preset).
 
 Contents
 --------
@@ -36,6 +37,7 @@ MODULES = {
     "talkers": "talkers", "talkers_reverb": "talkers", "talkers_16k": "talkers",
     "sounds": "sounds", "sounds_reverb": "sounds",
     "noisy_talkers": "noisy",
+    "wild": "wild",
     "band": "band",
     "fuss": "fuss", "fuss_reverb": "fuss", "libri2mix": "twomix", "wsj0_2mix": "twomix",
     "yfcc100m": "clips", "audioset": "clips", "librifsd": "librifsd",
@@ -43,7 +45,7 @@ MODULES = {
 }
 #: Module -> version, raised by hand when the sound changes: part of the key of every run. That of `noisy` changes when
 #: that of `talkers` or `sounds` does.
-VERSIONS = {"talkers": 1, "sounds": 1, "noisy": 1, "band": 1, "slakh": 1, "folder": 1,
+VERSIONS = {"talkers": 1, "sounds": 1, "noisy": 1, "wild": 1, "band": 1, "slakh": 1, "folder": 1,
             "fuss": 1, "twomix": 1, "clips": 1, "librifsd": 1}
 
 SHORTEST = 0.01  # s, of an item, unless a corpus needs longer ones
@@ -112,6 +114,8 @@ class Corpus(Dataset):
     options : dict
         Every option as asked for, or its default; each is an attribute, too.
     sr : int, Hz
+    classes : tuple of str
+        All that labels may be, where they are classes; nothing elsewhere.
     n_samples, n_items : int
         Length of an item, and number of items. `n_items` is the size or the option of that name, or is set in `open`.
     """
@@ -123,6 +127,7 @@ class Corpus(Dataset):
     STANDS_IN_FOR = "data"
     READER: str | None = None
 
+    classes: tuple[str, ...] = ()
     seed = 0
 
     def __init__(self, name: str, split: str, preset: str, **options):

@@ -56,6 +56,7 @@ class Clips(Recorded):
                         GET[self.name])
         self._codes = self._labelled()
         self._names = {row[1]: row[2] for row in _rows(self._root / "class_labels_indices.csv", 3)}
+        self.classes = tuple(dict.fromkeys(self._names.values()))
 
     def item(self, i):
         for k in range(i, i + self.n_items):

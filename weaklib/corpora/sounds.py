@@ -11,10 +11,14 @@ Contents
 --------
 Sounds
     A split, item by item.
+store
+    Write a pool.
 """
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
@@ -100,14 +104,9 @@ class Sounds(Corpus):
     def render(self, path):
         makers = {**{name: (make, TEXTURE * self.sizes["duration"]) for name, make in foley.TEXTURES.items()},
                   **{name: (make, EVENT) for name, make in foley.EVENTS.items()}}
-        instances, index, end = [], {}, 0
-        for i, (name, (make, longest)) in enumerate(track(makers.items(), f"sounds, {self.split}", total=len(makers))):
-            made = [_store(make(self.rng(0, i, k), round(longest * SR))) for k in range(self.sizes["instances"])]
-            ends = end + np.cumsum([0, *map(len, made)])
-            index[name], end = list(pairwise(ends.tolist())), int(ends[-1])
-            instances += made
-        np.save(path / "pool.npy", np.concatenate(instances))
-        files.write_json(path / "index.json", index)
+        store(path, ((name, [make(self.rng(0, i, k), round(longest * SR)) for k in range(self.sizes["instances"])])
+                     for i, (name, (make, longest)) in enumerate(track(makers.items(), f"sounds, {self.split}",
+                                                                       total=len(makers)))))
 
 
 def _in_room(sources, rirs):
@@ -116,7 +115,19 @@ def _in_room(sources, rirs):
     return wet * (rms(sources) / rms(wet))[:, None].astype(np.float32)
 
 
-def _store(x):
+def store(path: Path, classes: Iterable[tuple[str, list]]) -> None:
+    """Write the pool of a split, ``pool.npy`` and ``index.json``, of classes and their instances, arrays (time,)."""
+    pool, index, end = [], {}, 0
+    for name, instances in classes:
+        made = list(map(_trimmed, instances))
+        ends = end + np.cumsum([0, *map(len, made)])
+        index[name], end = list(pairwise(ends.tolist())), int(ends[-1])
+        pool += made
+    np.save(path / "pool.npy", np.concatenate(pool))
+    files.write_json(path / "index.json", index)
+
+
+def _trimmed(x):
     """Cut silence off both ends (60 dB below the peak), fade the end out, and scale to int16."""
     peak = np.abs(x).max()
     start, *_, stop = np.flatnonzero(np.abs(x) > 1e-3 * peak)
