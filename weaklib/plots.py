@@ -493,7 +493,7 @@ def against(paper: str, table, records: dict, metric: str | None = None):
                 ax.errorbar(np.mean(values), y, xerr=np.std(values, ddof=1) if len(values) > 1 else None, fmt="o", ms=5,
                             capsize=2, color=colours(table)[row.title])
         ax.grid(alpha=0.3)
-        ax.set_title(words, fontsize=9)
+        ax.set_title(words.replace("`", ""), fontsize=9)
         ax.tick_params(axis="x", labelsize=8)
     axes[0].set_yticks(range(len(rows)), [row.title + (" †" if row.ours else "") for row in rows], fontsize=8)
     axes[0].invert_yaxis()
