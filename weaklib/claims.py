@@ -9,7 +9,7 @@ Contents
 --------
 Values
     Numbers by row, corpus, metric, split and seed.
-Cell, Gap, Ratio, Either
+Cell, Gap, Ratio, Either, Peak
     Quantities.
 Bound, order, largest, Some, Claim
     Tests.

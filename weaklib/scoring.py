@@ -7,8 +7,8 @@ Contents
 --------
 voices
     Two speakers.
-sounds
-    One to four sounds.
+sounds, fidelity
+    One to four sounds, as wisdom2020 and as wisdom2021 has it.
 remixed
     Mixtures whose sources nobody knows.
 noisy_speech
@@ -50,34 +50,50 @@ def alone(model, items, source: int = 0) -> list[float]:
 
 
 def sounds(model, items) -> dict:
-    """Scores of mixtures of a varying number of sources, as FUSS has them.
+    """One to four sounds, as wisdom2020 has it: ``msi`` of every mixture of two or more, and ``ss`` of every single
+    source, in dB.
+    """
+    found: dict[str, list] = {"msi": [], "ss": []}
+    for item, est in each(model, items):
+        if _count(item) > 1:
+            found["msi"].append(_one(metrics.msi, est, item["sources"], item["mix"]))
+        elif _count(item):
+            found["ss"].append(_one(metrics.single_source, est, item["mix"]))
+    return found
+
+
+def fidelity(model, items, rates: bool = True) -> dict:
+    """One to four sounds, as wisdom2021 has it, which is that of the FUSS evaluator.
 
     Returns
     -------
     dict of str to list of float
-        ``msi`` of every mixture of two sources or more (wisdom2020), ``msi_active`` of every active pair and
-        ``msi_2``, ``msi_3``, ``msi_4`` of those with so many sources (wisdom2021), ``ss`` of every single source, and
-        ``trf``, one number, in dB; ``over``, ``equal`` and ``under``, for every mixture 100 where as many outputs more
-        than sources are active, as many, or fewer, in percent.
+        ``msi`` of every active pair, ``msi_2``, ``msi_3``, ``msi_4`` of those in mixtures of so many sources, ``1s`` of
+        every single source, and ``trf``, one number, in dB. With `rates`, ``over``, ``equal`` and ``under``: 100 for
+        every mixture where more outputs than sources are active, as many, or fewer, and 0 for the others, in percent.
     """
-    found = {name: [] for name in ("msi", "msi_active", "ss", "over", "equal", "under")}
-    counts: dict[int, list] = {}
+    counts: dict[int, list] = {n: [] for n in range(1, 5)}
+    found: dict[str, list] = {}
     for item, est in each(model, items):
-        n = int((item["sources"].abs().amax(-1) > 0).sum())
-        for name, rate in zip(("under", "equal", "over"), metrics.separation_rates(est, item["sources"])):
-            found[name].append(100 * float(rate))
-        if n == 1:
-            found["ss"].append(_one(metrics.single_source, est, item["mix"]))
-        elif n > 1:
-            found["msi"].append(_one(metrics.msi, est, item["sources"], item["mix"]))
-            active = np.asarray(metrics.msi_active(est, item["sources"], item["mix"]))
-            counts.setdefault(n, []).extend(active[np.isfinite(active)].tolist())
-    found["msi_active"] = sum(counts.values(), [])
-    found |= {f"msi_{n}": values for n, values in sorted(counts.items()) if values}
-    if found["ss"] and counts:
-        means = [np.mean(values) for values in counts.values() if values]
-        found["trf"] = [metrics.trf(np.mean(found["ss"]), float(np.mean(means)))]
+        n = _count(item)
+        if not n:
+            continue
+        values = metrics.msi_active(est, item["sources"], item["mix"]) if n > 1 else metrics.single_source(
+            est, item["mix"])
+        counts[n] += [value for value in values.reshape(-1).tolist() if np.isfinite(value)]
+        if rates:
+            for name, rate in zip(("under", "equal", "over"), metrics.separation_rates(est, item["sources"])):
+                found.setdefault(name, []).append(100 * float(rate))
+    several = {n: values for n, values in counts.items() if n > 1 and values}
+    found |= {"1s": counts[1], "msi": sum(several.values(), [])} | {f"msi_{n}": x for n, x in several.items()}
+    if counts[1] and several:
+        found["trf"] = [metrics.trf(np.mean(counts[1]), float(np.mean([np.mean(x) for x in several.values()])))]
     return {name: values for name, values in found.items() if values}
+
+
+def _count(item: dict) -> int:
+    """Number of sources that are not silent."""
+    return int((item["sources"].abs().amax(-1) > 0).sum())
 
 
 def remixed(model, items) -> dict:

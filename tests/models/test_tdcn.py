@@ -3,9 +3,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from weaklib import audio
 from weaklib.files import WeaklibError
 from weaklib.models import TDCN
-from weaklib.models.tdcn import Block, Depthwise, LearnedBasis
+from weaklib.models.tdcn import Block, Depthwise, LearnedBasis, STFTBasis
 
 SMALL = dict(n_channels=8, n_hidden=12, n_repeats=3, n_dilations=2)
 
@@ -31,6 +32,27 @@ def test_one_block_has_the_published_size_and_scale():
 def test_ten_seconds_are_7999_frames():
     basis = LearnedBasis(40, 20, 4)
     assert basis(torch.zeros(1, 160_000))[0].shape[-1] == 7_999
+
+
+@pytest.mark.parametrize("hop, length", [(32, 501), (32, 640), (16, 501), (24, 100), (16, 3)])
+def test_inverse_stft_is_the_one_of_audio(hop, length):
+    """And so is its gradient: of masks for three outputs of two examples."""
+    spectra = audio.stft(torch.randn(2, length, dtype=torch.float64), 64, hop)
+    masks = torch.rand(2, 3, *spectra.shape[1:], dtype=torch.float64, requires_grad=True)
+    want = audio.istft(masks * spectra[:, None], hop, length)
+    found = STFTBasis(64, hop, 1.0).inverse((masks * spectra[:, None]).permute(0, 3, 1, 2), length)
+    torch.testing.assert_close(found, want)
+    weights = torch.randn_like(want)
+    torch.testing.assert_close(*(torch.autograd.grad((x * weights).sum(), masks)[0] for x in (found, want)))
+
+
+@pytest.mark.parametrize("win, hop", [(40, 20), (40, 16), (10, 10)])
+def test_learned_inverse_is_the_transposed_convolution(win, hop):
+    basis = LearnedBasis(win, hop, 6)
+    x = torch.randn(2, 9, 3, 6)  # (batch, frame, source, bin)
+    length = 8 * hop + win - 3
+    want = F.conv_transpose1d(x.permute(0, 2, 3, 1).flatten(0, 1), basis.decoder, stride=hop)[:, 0, :length]
+    torch.testing.assert_close(basis.inverse(x, length), want.unflatten(0, (2, 3)), rtol=1e-4, atol=1e-5)
 
 
 def test_depthwise_is_the_dilated_convolution():

@@ -12,12 +12,14 @@ SMALL = Net("stft", 1024, 512, 0.3, n_channels=128, n_hidden=256, n_repeats=2, n
 def _kinds(pretrain: int, finetune: int, classifier: int, batch: int = 8, validations: int = 4) -> dict:
     """Steps of the baselines that others go on from, of what goes on from them, and of the classifier."""
     def plan(steps, **more):
-        return {"plan": {"steps": steps, "validate_every": max(1, steps // validations), **more}, "batch": batch}
+        return {"plan": {"steps": steps, "warmup": steps // 10, **more}, "batch": batch}
 
-    first, then = plan(pretrain, warmup=pretrain // 10), plan(finetune, lr=1e-3, warmup=finetune // 10)
-    return {"supervised": plan(pretrain + finetune, warmup=pretrain // 10), "pretrain": first, "finetune": then,
+    every = {"validate_every": max(1, pretrain // validations)}
+    first, then = plan(pretrain, **every), plan(finetune, lr=1e-3, validate_every=max(1, finetune // 2))
+    return {"supervised": plan(pretrain + finetune, **every) | {"trained_on": "sounds"},
+            "pretrain": first, "finetune": then,
             "labelled_pretrain": first, "labelled": then,  # the same runs, where all mixtures are labelled
-            "classifier": plan(classifier, lr=3e-3, warmup=classifier // 10) | {"batch": 16}}
+            "classifier": plan(classifier, lr=3e-3, validate_every=max(1, classifier // validations)) | {"batch": 16}}
 
 
 QUICK = Plan(lr=5e-3, ema=0.99)
@@ -34,7 +36,8 @@ PRESETS = {
         20_000, 6000, 6000, batch=64, validations=20)),
     "paper": Preset(Config(corpus="fuss", trained_on="yfcc100m", wild="yfcc100m", speech="libri2mix", noisy="librifsd",
                            preset="paper"), {
-        "supervised": {}, "pretrain": {"plan": {"steps": 1_000_000}}, "finetune": {"plan": {"steps": 300_000}},
+        "supervised": {"trained_on": "fuss"}, "pretrain": {"plan": {"steps": 1_000_000}},
+        "finetune": {"plan": {"steps": 300_000}},
         # It stops early there, and the steps of the classifier are not stated.
         "labelled_pretrain": AUDIOSET | {"plan": {"steps": 3_700_000}},
         "labelled": AUDIOSET | {"plan": {"steps": 300_000, "patience": 10, "validate_every": 10_000}},
@@ -59,9 +62,8 @@ CLASSES, COSINE = 250.0, 50.0
 
 
 def _supervised(m: int, how: str, words: str) -> Row:
-    return Row(f"fuss_sup_{how}_m{m}", f"Supervised, {words}, M = {m}", "supervised", {
-        "supervision": how, "trained_on": "sounds", "n_out": m}, role="supervised",
-        method=f"Supervised, {words}", headline=(how, m) == ("single", 8))
+    return Row(f"fuss_sup_{how}_m{m}", f"Supervised, {words}, M = {m}", "supervised", {"supervision": how, "n_out": m},
+               role="supervised", method=f"Supervised, {words}", headline=(how, m) == ("single", 8))
 
 
 def _baseline(key: str, m: int, search: str = "", kind: str = "pretrain") -> Row:

@@ -116,10 +116,8 @@ class LearnedBasis(nn.Module):
         return coefficients, coefficients
 
     def inverse(self, coefficients, length: int):
-        """(batch, source, bin, frame) -> (batch, source, time)."""
-        frames = coefficients.flatten(0, 1)
-        return F.conv_transpose1d(frames, self.decoder, stride=self.hop_length)[:, 0, :length].unflatten(
-            0, coefficients.shape[:2])
+        """(batch, frame, source, bin) -> (batch, source, time)."""
+        return _overlap_add(coefficients @ self.decoder[:, 0], self.hop_length)[..., :length]
 
 
 class STFTBasis(nn.Module):
@@ -144,8 +142,24 @@ class STFTBasis(nn.Module):
         return X, self.gain * F.layer_norm(S, S.shape[1:], eps=self.eps) + self.bias
 
     def inverse(self, coefficients, length: int):
-        """(batch, source, bin, frame) complex -> (batch, source, time)."""
-        return audio.istft(coefficients, self.hop_length, length)
+        """(batch, frame, source, bin) complex -> (batch, source, time): `audio.istft` for a network that trains.
+
+        Nothing is brought into another order on the way, nor on that of the gradient: with many outputs, it took long.
+        """
+        window = torch.hann_window(self.win_length, dtype=coefficients.real.dtype, device=coefficients.device).sqrt()
+        frames = torch.fft.irfft(coefficients, self.win_length)  # (batch, frame, source, sample)
+        cover = _overlap_add(window.square().expand(1, frames.shape[1], 1, -1), self.hop_length)[0, 0]
+        window = window / cover.clamp(min=1e-8).unfold(0, self.win_length, self.hop_length)[:frames.shape[1]]
+        start = self.win_length // 2
+        return _overlap_add(frames * window[:, None], self.hop_length)[..., start:start + length]
+
+
+def _overlap_add(frames, hop_length: int):
+    """(batch, frame, source, sample) -> (batch, source, time), of all that the frames cover."""
+    n_parts = -(-frames.shape[-1] // hop_length)
+    parts = F.pad(frames, (0, n_parts * hop_length - frames.shape[-1])).unflatten(-1, (n_parts, hop_length)).unbind(-2)
+    total = sum(F.pad(part, (0, 0, 0, 0, k, n_parts - 1 - k)) for k, part in enumerate(parts))
+    return total.transpose(1, 2).flatten(2)
 
 
 class TDCN(nn.Module):
@@ -233,7 +247,7 @@ class TDCN(nn.Module):
         return self._render(flat, self.basis(flat)[0], *decided).unflatten(0, (-1, n_channels)).transpose(1, 2)
 
     def _decide(self, features):
-        """Return masks (batch, source, bin, frame), and what the weights of mixture consistency are made of."""
+        """Return masks (batch, frame, source, bin), and what the weights of mixture consistency are made of."""
         # Channels first, so that each dense layer is one matrix product over all examples and frames.
         x = self.bottleneck(features.transpose(0, 1).contiguous())
         starts = {}
@@ -242,17 +256,19 @@ class TDCN(nn.Module):
                 x = x + sum(self.skips[f"{a}-{b}"](start) for a, start in starts.items())
                 starts[b] = x
             x = block(x)
-        masks = torch.sigmoid(self.masks.weight @ x.flatten(1)).unflatten(1, x.shape[1:])
-        masks = masks.unflatten(0, (self.n_src, self.basis.n_bins)).permute(2, 0, 1, 3)
-        return masks, x.mean(-1).T
+        masks = torch.sigmoid(x.flatten(1).T @ self.masks.weight.T).unflatten(0, x.shape[1:])
+        return masks.unflatten(-1, (self.n_src, self.basis.n_bins)), x.mean(-1).T
 
     def _render(self, mix, coefficients, masks, heard):
         """Apply the masks and make the estimates add up to the mixture."""
         with torch.autocast(mix.device.type, enabled=False):  # waveforms in full precision
-            est = self.basis.inverse(masks.float() * coefficients[:, None], mix.shape[-1])
+            # One example at a time on a CPU: what lies between masks and waveforms then fits in its cache.
+            size = 1 if mix.device.type == "cpu" else len(mix)
+            est = torch.cat([self.basis.inverse(m.float() * c.mT[:, :, None], mix.shape[-1])
+                             for m, c in zip(masks.split(size), coefficients.split(size))])
             if self.consistency is None:
                 return est
             rest = mix - est.sum(1)
             share = (torch.softmax(self.weights(heard.float()), -1) if self.consistency == "predicted"
                      else est.new_full(est.shape[:2], 1 / self.n_src))
-            return est + share[..., None] * rest[:, None]
+            return torch.baddbmm(est, share[..., None], rest[:, None])

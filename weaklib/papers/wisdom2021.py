@@ -202,7 +202,7 @@ def task(cfg: Config, device: str = "auto") -> training.Task:
         n_mix=1 if cfg.supervision == "single" else 2, classes=train.classes if cfg.loss.hears else ())
     validation = corpora.load(cfg.corpus, "validation", cfg.preset)
     return training.Task(model, draw, partial(objective, cfg=cfg), evaluation.Criterion(
-        CRITERION, lambda m: scoring.sounds(m, validation).get("trf", [0.0])[0]))
+        CRITERION, lambda m: scoring.fidelity(m, validation, rates=False)["trf"][0]))
 
 
 # Scores
@@ -224,9 +224,7 @@ def score(model, cfg: Config) -> dict:
     if cfg.stage == "classifier":
         return {"average_precision": heard(model, test["wild"], _classes(cfg))}
     model = getattr(model, "separator", model)
-    found = scoring.sounds(model, test["corpus"])
-    found |= {"msi": found.pop("msi_active", []), "1s": found.pop("ss", [])}
-    return ({name: values for name, values in found.items() if values}
+    return (scoring.fidelity(model, test["corpus"])
             | scoring.remixed(model, test["corpus"])
             | scoring.on("wild", scoring.remixed(model, test["wild"]) | search_gap(model, test["wild"], cfg))
             | scoring.on("speech", {"msi": scoring.gains(model, test["speech"]),
