@@ -27,6 +27,20 @@ def run(cfg, **options):
 
 # Papers and rows
 
+def test_the_network_of_a_row_is_the_one_this_machine_trained_or_the_one_that_comes_along(home, monkeypatch):
+    monkeypatch.setattr(experiment.Experiment, "network", lambda self, record=None: record and record.id)
+    with pytest.raises(WeaklibError, match="'With sources' is not here.*preset laptop.*records = \"local\"") as e:
+        paper.trained("best", "laptop")
+    assert str(e.value).endswith(".") and "\n" not in str(e.value)
+    assert paper.trained("plain", "laptop") is None  # shipped: `network` without a record
+    monkeypatch.setattr(experiment, "load", lambda key: paper)
+    for row in ("best", "plain"):
+        record = run(paper.config(row, "laptop", seed=1))
+        assert paper.trained(paper.grid.row(row), "laptop", seed=1) == record.id
+    with pytest.raises(WeaklibError, match="not here"):
+        paper.trained("best", "laptop", seed=0)
+
+
 def test_papers_by_name():
     found = experiment.load("hung2021")
     assert (found.key, found.method.__name__, found.module.__name__) == (

@@ -495,7 +495,8 @@ def against(paper: str, table, records: dict, metric: str | None = None):
         ax.grid(alpha=0.3)
         ax.set_title(words.replace("`", ""), fontsize=9)
         ax.tick_params(axis="x", labelsize=8)
-    axes[0].set_yticks(range(len(rows)), [row.title + (" †" if row.ours else "") for row in rows], fontsize=8)
+    axes[0].set_yticks(range(len(rows)), [row.title.replace("`", "") + (" †" if row.ours else "") for row in rows],
+                       fontsize=8)
     axes[0].invert_yaxis()
     figure.supxlabel(metric.heading, fontsize=9)
     marks = [Line2D([], [], ls="", marker="o", color="#555555", label="here (± over seeds)")]
