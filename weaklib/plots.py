@@ -497,7 +497,7 @@ def against(paper: str, table, records: dict, metric: str | None = None):
         ax.tick_params(axis="x", labelsize=8)
     axes[0].set_yticks(range(len(rows)), [row.title.replace("`", "") + (" †" if row.ours else "") for row in rows],
                        fontsize=8)
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(max(1, len(rows)) - 0.5, -0.5)  # the first row is on top
     figure.supxlabel(metric.heading, fontsize=9)
     marks = [Line2D([], [], ls="", marker="o", color="#555555", label="here (± over seeds)")]
     if has_paper:
@@ -547,8 +547,8 @@ def trade(panels: dict, *, xlabel: str, ylabel: str):
     Returns
     -------
     matplotlib Figure
-        Markers: means over seeds; their area grows with the weight, relative to the largest one of that line in that
-        panel. Lines go from weight to weight.
+        Markers: means over seeds; their area goes with the root of the weight, relative to the largest one of that line
+        in that panel. Lines go from weight to weight.
     """
     styles, figure, axes = _lines(panels, 3.2)
     for ax, lines in zip(axes, panels.values()):
@@ -556,8 +556,8 @@ def trade(panels: dict, *, xlabel: str, ylabel: str):
             points = [(weight, *np.mean(seeds, 0)) for weight, seeds in sorted(line.items()) if seeds]
             weight, x, y = np.reshape(points, (-1, 3)).T
             style = styles[title]
-            ax.plot(x, y, color=style["color"], lw=0.8, alpha=0.6)
-            area = LARGEST * np.where(weight > 0, weight / max(weight.max(initial=0), 1e-9), 0.5)
+            ax.plot(x, y, color=style["color"], ls=style["ls"], lw=0.8, alpha=0.6)
+            area = LARGEST * np.where(weight > 0, np.sqrt(weight / max(weight.max(initial=0), 1e-9)), 0.5)
             ax.scatter(x, y, s=area, color=style["color"], marker=style["marker"], alpha=0.8, zorder=3)
     return _panelled(figure, styles, panels, xlabel, ylabel,
                      f"{ylabel} against {xlabel}, larger markers for larger weights")
