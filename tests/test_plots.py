@@ -253,7 +253,8 @@ def test_a_trade_is_drawn_with_an_area_for_every_weight():
     assert (light[:2], heavy[:2]) == ((11, 9), (13, 7.5)) and heavy[2] == pytest.approx(2 * light[2])
     assert [xy[:2] for xy in drawn(four)[none]] == [(10, 8)] and drawn(four)[none][0][2] > 0
     small, large = drawn(eight)[l1]
-    assert large[2] == pytest.approx(2 ** 0.5 * small[2]) and large[2] == pytest.approx(heavy[2])  # the largest of its panel
+    assert large[2] == pytest.approx(2 ** 0.5 * small[2])
+    assert large[2] == pytest.approx(heavy[2])  # both are the largest of their panel
     path = next(line for line in four.lines if to_hex(line.get_color()) == l1)
     assert path.get_xydata().tolist() == [[11, 9], [13, 7.5]]
     assert (figure._supxlabel.get_text(), figure._supylabel.get_text()) == ("1S", "MSi")
