@@ -30,6 +30,7 @@ from weaklib.corpora import SPLITS, Corpus, Option, espeak, outdoors, rooms, sou
 from weaklib.progress import track
 
 SR = outdoors.SR
+POOL, ITEM, DEVICE, HISS = 10, 11, 12, 13  # streams of random numbers, of which `sounds` has none
 MOST = 5  # sources of a mixture
 SPREAD = 5.0  # dB: a source is up to this much louder or softer than is usual in its scene
 TEXTURE, EVENT = 1.5, 4.0  # lengths as in `sounds`: in lengths of a mixture, and in s
@@ -81,7 +82,7 @@ SCENES = {
                         "rain": (0.2, -5), "wind": (0.2, -5), "church bell": (0.15, -5), "hammer": (0.2, -4),
                         "percussion": (0.1, -5)}),
     "park": Scene(0, {"songbird": (0.6, -2), "wind": (0.4, -5), "speech": (0.55, 3), "dog": (0.35, 0),
-                      "crowd": (0.2, -6), "laughter": (0.25, 0), "saxophone": (0.15, -4), "traffic": (0.15, -9)}),
+                      "crowd": (0.2, -6), "laughter": (0.25, 0), "saxophone": (0.15, -4), "insects": (0.2, -7)}),
     "home": Scene(0.9, {"speech": (0.7, 2), "ventilation": (0.3, -10), "cat": (0.35, -1), "door": (0.3, -3),
                         "laughter": (0.3, 0), "piano": (0.25, -2), "dog": (0.2, -1), "rain": (0.15, -9),
                         "synthesiser": (0.1, -4)}),
@@ -144,19 +145,19 @@ class Wild(Corpus):
         sizes = {name: self.sizes[name] for name in ("instances", "speakers", "sentences", "duration")}
         seconds = len(CLASSES) * sizes["instances"] * sizes["duration"] + sizes["speakers"] * sizes["sentences"] * 4
         folder = self.stored(seconds * SR * 2, **sizes)
-        self._pool = np.load(folder / "pool.npy", mmap_mode="r")
+        self._pool = np.asarray(np.load(folder / "pool.npy", mmap_mode="r"))  # plain views of it slice faster
         self._index = files.read_json(folder / "index.json")  # class -> [(start, stop) of each instance]
         # Rooms and devices as spectra that a mixture is multiplied by, long enough for nothing to come round to it.
         self._n_fft = next_fast_len(self.n_samples + TAPS, real=True)
         self._rooms = rooms.load(self.split, self.sizes["rooms"], SR, self.seed + 1, PLACES).rirs  # 1: not of `sounds`
         freqs = np.fft.rfftfreq(self._n_fft, 1 / SR)
-        self._devices = [outdoors.microphone(self.rng(2, k), freqs).astype(np.float32)
+        self._devices = [outdoors.microphone(self.rng(DEVICE, k), freqs).astype(np.float32)
                          for k in range(self.sizes["devices"])]
-        self._floor = self.rng(3).standard_normal(4 * self.n_samples, dtype=np.float32)
+        self._floor = self.rng(HISS).standard_normal(4 * self.n_samples, dtype=np.float32)
         self._spectra, self._known = {}, {}  # of rooms, and how loud instances are, once asked for
 
     def item(self, i):
-        rng = self.rng(1, i)
+        rng = self.rng(ITEM, i)
         scene = SCENES[list(SCENES)[rng.integers(len(SCENES))]]
         labels = scene.draw(rng)
         room = rng.integers(len(self._rooms)) if rng.random() < scene.indoors else None
@@ -213,12 +214,12 @@ class Wild(Corpus):
         utterances = self._utterances(at_least)
         n = round(at_least * SR)
         yield "speech", utterances
-        yield "crowd", [outdoors.crowd(self.rng(0, 0, k), n, utterances) for k in range(self.sizes["instances"])]
+        yield "crowd", [outdoors.crowd(self.rng(POOL, 0, k), n, utterances) for k in range(self.sizes["instances"])]
         goes_on = outdoors.TEXTURES | outdoors.MUSIC
         makers = goes_on | outdoors.EVENTS
         for i, (name, make) in enumerate(track(makers.items(), f"wild, {self.split}", total=len(makers)), 1):
             n = round((TEXTURE * self.sizes["duration"] if name in goes_on else EVENT) * SR)
-            yield name, [make(self.rng(0, i, k), n) for k in range(self.sizes["instances"])]
+            yield name, [make(self.rng(POOL, i, k), n) for k in range(self.sizes["instances"])]
 
     def _utterances(self, at_least):
         """What the speakers of the split say, each of at least so many seconds."""
