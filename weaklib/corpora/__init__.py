@@ -41,8 +41,8 @@ MODULES = {
     "band": "band",
     "slakh": "slakh", "babyslakh": "slakh", "slakh_uncorrected": "slakh", "babyslakh_uncorrected": "slakh",
 }
-#: Module -> version, raised by hand when the sound changes: part of the key of every run. That of `noisy` changes when
-#: that of `talkers` or `sounds` does.
+#: Module -> version, raised by hand when the sound changes: part of the key of every run. `noisy` is raised with
+#: `talkers` and `sounds`, of which it is made.
 VERSIONS = {"talkers": 1, "sounds": 1, "noisy": 1, "wild": 1, "band": 1, "slakh": 1, "folder": 1}
 
 SHORTEST = 0.01  # s, of an item, unless a corpus needs longer ones
