@@ -2,6 +2,8 @@
 import os
 from pathlib import Path
 
+import weaklib  # noqa: F401  isort: skip  # before torch, so that threads that wait leave the cores to others
+
 import pytest
 import torch
 

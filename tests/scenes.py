@@ -11,16 +11,20 @@ from weaklib.corpora import mixed
 
 SR, TIME = 16000, 4096
 CLASSES = ("low", "middle", "high", "shrill")
-N_ITEMS = {"train": 48, "validation": 12, "test": 12}
+N_ITEMS = {"train": 200, "validation": 12, "test": 12}
 
 
 class Tones:
-    """A split: items of one to four tones, or of `n_sources`; `known` says whether it gives out its sources."""
+    """A split: items of one to four tones, or of `n_sources`.
+
+    `known` says whether it gives out its sources, and `ordered` whether the first is lower than the second, by
+    half an octave or more.
+    """
 
     classes = CLASSES
 
-    def __init__(self, name="sounds", split="train", n_sources=None, known=True):
-        self.name, self.split, self.n_sources, self.known = name, split, n_sources, known
+    def __init__(self, name="sounds", split="train", n_sources=None, known=True, ordered=False):
+        self.name, self.split, self.n_sources, self.known, self.ordered = name, split, n_sources, known, ordered
 
     def __len__(self):
         return N_ITEMS[self.split]
@@ -31,6 +35,7 @@ class Tones:
         index = range(len(self))[index]
         rng = np.random.default_rng([zlib.crc32(f"{self.name} {self.split}".encode()), index])
         heard = rng.choice(4, self.n_sources or 1 + index % 4, replace=False)
+        heard = rng.integers(2, size=2) + [0, 2] if self.ordered else heard
         sources = np.zeros((self.n_sources or 4, TIME), np.float32)
         t = np.arange(TIME) / SR
         for source, k in zip(sources, heard):
@@ -41,13 +46,17 @@ class Tones:
         return item if self.known else {"mix": item["mix"], "labels": sorted(CLASSES[k] for k in heard)}
 
 
-KINDS = {"wild": {"known": False}, "talkers_16k": {"n_sources": 2}, "noisy_talkers": {"n_sources": 2}}
+KINDS = {"wild": {"known": False}, "talkers_16k": {"n_sources": 2}, "noisy_talkers": {"n_sources": 2, "ordered": True}}
+
+
+def split(name, which):
+    """A split of a corpus, as `install` has it."""
+    return Tones(name, which, **KINDS.get(name, {}))
 
 
 def install(monkeypatch):
     """Let all corpora be such tones, at every preset."""
-    monkeypatch.setattr(corpora, "load", lambda name, split, preset="smoke", **_: Tones(
-        name, split, **KINDS.get(name, {})))
+    monkeypatch.setattr(corpora, "load", lambda name, which, preset="smoke", **_: split(name, which))
     monkeypatch.setattr(corpora, "identity", lambda name, preset: {"name": name, "version": 1, "preset": preset})
 
 

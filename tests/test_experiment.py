@@ -273,6 +273,19 @@ def test_numbers_for_the_claims_come_with_corpus_seed_and_run(home):
     assert values.runs["plain", "dry", "gain", "test"] == {record.id for record in records}
 
 
+def test_numbers_of_a_split_that_is_a_corpus_of_its_own_come_with_that_corpus(home):
+    """As those of Table 1 of wisdom2020, of which YFCC100m is another corpus than FUSS."""
+    real = experiment.load("wisdom2020")
+    sheet = next(sheet for sheet in real.sheets("smoke") if sheet.table.name == "table1")
+    row = next(row for row in sheet.rows if row.key == "unsup_yfcc")
+    assert [sheet.corpus(row, split) for split in ("test", *sheet.table.splits)] == ["sounds", "sounds", "wild"]
+    config, = sheet.configs(row)
+    runs.get(config, lambda *_: ({"msi": [3.0, 5.0], "momi": [2.0], "momi/wild": [6.0]}, [], None))
+    assert real.values([sheet], "local").cells == {
+        ("unsup_yfcc", "sounds", "msi", "FUSS"): {0: 4.0}, ("unsup_yfcc", "sounds", "momi", "FUSS"): {0: 2.0},
+        ("unsup_yfcc", "wild", "momi", "YFCC100m"): {0: 6.0}}
+
+
 @pytest.mark.parametrize("plain, rooms, error, lost", [
     (1.0, 1.0, 0.4, {}), (0.5, 1.0, 0.4, {"plain": "Plain"}), (0.0, 1.0, 0.4, {"plain": "Plain"}),
     (1.0, -0.5, 0.4, {}), (1.0, -1.0, 0.4, {"rooms": "Plain, in rooms"}),

@@ -45,14 +45,13 @@ def si_snr(est, ref):
 
 
 def by_hand(model, item):
-    """SI-SNRi of each source with the output that it has in the best permutation, and the power of that output."""
+    """SI-SNRi of each source with the output that it has in the best permutation, in dB."""
     sources = [source for source in item["sources"] if source.any()]
     with torch.no_grad():
         est = model(item["mix"][None])[0]
     best = max(permutations(range(len(est)), len(sources)),
                key=lambda p: sum(si_snr(est[k], s) for k, s in zip(p, sources)))
-    return ([si_snr(est[k], s) - si_snr(item["mix"], s) for k, s in zip(best, sources)],
-            [float(est[k].square().mean()) for k in best])
+    return [si_snr(est[k], s) - si_snr(item["mix"], s) for k, s in zip(best, sources)]
 
 
 def counts(items):
@@ -61,64 +60,72 @@ def counts(items):
 
 # Sounds
 
+SHOULD_BE_HIGH = ("1s", "msi", "msi_2", "msi_3", "msi_4", "trf")
+
+
 def test_who_knows_the_sources_has_high_scores_everywhere(items):
-    assert sorted(set(counts(items))) == [1, 2, 3, 4]
+    n = counts(items)
+    assert sorted(set(n)) == [1, 2, 3, 4]
     found = scoring.sounds(scenes.Oracle(items), items)
-    assert list(found) == ["msi", "msi_active", "ss", "over", "equal", "under", "msi_2", "msi_3", "msi_4", "trf"]
-    for name in ("msi", "msi_active", "ss", "msi_2", "msi_3", "msi_4", "trf"):
+    assert {name: len(values) for name, values in found.items()} == {"msi": sum(k > 1 for k in n), "ss": n.count(1)}
+    assert min(found["msi"] + found["ss"]) > 60
+    found = scoring.fidelity(scenes.Oracle(items), items)
+    assert set(found) == {*SHOULD_BE_HIGH, "over", "equal", "under"}
+    for name in SHOULD_BE_HIGH:
         assert min(found[name]) > 60, name
     assert found["equal"] == [100.0] * len(items) and not any(found["over"] + found["under"])
-    n = counts(items)
-    assert len(found["msi"]) == sum(k > 1 for k in n) and len(found["ss"]) == n.count(1)
     assert [len(found[f"msi_{k}"]) for k in (2, 3, 4)] == [k * n.count(k) for k in (2, 3, 4)]  # one for each pair
+    assert set(scoring.fidelity(scenes.Oracle(items), items, rates=False)) == set(SHOULD_BE_HIGH)
 
 
 def test_scores_of_sounds_are_those_of_their_definitions(items):
     """Pairs by trying all permutations; TRF from the means of each number of sources."""
     model = Leaky(items)
-    found = scoring.sounds(model, items)
+    of_2020, of_2021 = scoring.sounds(model, items), scoring.fidelity(model, items)
     n, pairs = counts(items), [by_hand(model, item) for item in items]
-    several = [gains for k, (gains, _) in zip(n, pairs) if k > 1]
-    assert found["msi"] == pytest.approx([np.mean(gains) for gains in several], abs=1e-3)
-    by_count = {k: sum((gains for m, (gains, _) in zip(n, pairs) if m == k), []) for k in (2, 3, 4)}
+    assert of_2020["msi"] == pytest.approx([np.mean(gains) for k, gains in zip(n, pairs) if k > 1], abs=1e-3)
+    by_count = {k: sum((gains for m, gains in zip(n, pairs) if m == k), []) for k in (2, 3, 4)}
     for k, gains in by_count.items():
-        assert sorted(found[f"msi_{k}"]) == pytest.approx(sorted(gains), abs=1e-3)
-    assert sorted(found["msi_active"]) == pytest.approx(sorted(sum(by_count.values(), [])), abs=1e-3)
+        assert sorted(of_2021[f"msi_{k}"]) == pytest.approx(sorted(gains), abs=1e-3)
+    pooled = sum(by_count.values(), [])
+    assert sorted(of_2021["msi"]) == pytest.approx(sorted(pooled), abs=1e-3)
     with torch.no_grad():
         alone = [max(si_snr(x, item["mix"]) for x in model(item["mix"][None])[0])
                  for k, item in zip(n, items) if k == 1]
-    # More than 50 dB is held near 80 by a constant of the definition; 0.01 of all here is less.
-    assert np.mean(found["ss"]) == pytest.approx(np.mean(np.minimum(alone, 80)), abs=0.01)
-    trf = 0.25 * np.mean(found["ss"]) + 0.75 * np.mean([np.mean(gains) for gains in by_count.values()])
-    assert found["trf"] == [pytest.approx(trf, abs=1e-3)]
-    pooled = 0.25 * np.mean(found["ss"]) + 0.75 * np.mean(sum(by_count.values(), []))
-    assert abs(trf - pooled) > 0.05  # which would count mixtures of four sources twice as much as those of two
+    alone = np.minimum(alone, 80)  # where SI-SNR ends
+    assert of_2020["ss"] == of_2021["1s"] == pytest.approx(alone, abs=0.01)
+    trf = 0.25 * np.mean(alone) + 0.75 * np.mean([np.mean(gains) for gains in by_count.values()])
+    assert of_2021["trf"] == [pytest.approx(trf, abs=0.01)]
+    assert abs(trf - 0.25 * np.mean(alone) - 0.75 * np.mean(pooled)) > 0.05  # four sources count no more than two
 
 
 def test_the_mixture_gains_nothing_and_what_is_silent_leaves_the_average_of_active_pairs(items):
-    found = scoring.sounds(scenes.Echo(everywhere=True), items)
-    assert np.array(found["msi"] + found["msi_active"]) == pytest.approx(0, abs=1e-6)
-    assert min(found["ss"]) == pytest.approx(80, abs=0.01) and found["over"].count(100.0) == sum(
-        k < 4 for k in counts(items))
-    once = scoring.sounds(scenes.Echo(), items)
-    assert len(once["msi_active"]) == len(once["msi"])  # one pair of each mixture
-    assert np.array(once["msi_active"]) == pytest.approx(0, abs=1e-6) and max(once["msi"]) < -10
-    assert once["under"] == [100.0 * (k > 1) for k in counts(items)]
-    assert once["equal"] == [100.0 * (k == 1) for k in counts(items)] and not any(once["over"])
+    n = counts(items)
+    everywhere, once = scenes.Echo(everywhere=True), scenes.Echo()
+    found = scoring.fidelity(everywhere, items)
+    assert np.array(found["msi"] + scoring.sounds(everywhere, items)["msi"]) == pytest.approx(0, abs=1e-6)
+    assert min(found["1s"]) == pytest.approx(80, abs=0.01) and found["over"] == [100.0 * (k < 4) for k in n]
+    found, of_2020 = scoring.fidelity(once, items), scoring.sounds(once, items)
+    assert len(found["msi"]) == len(of_2020["msi"])  # one pair of each mixture is active
+    assert np.array(found["msi"]) == pytest.approx(0, abs=1e-6) and max(of_2020["msi"]) < -10
+    assert found["under"] == [100.0 * (k > 1) for k in n] and found["equal"] == [100.0 * (k == 1) for k in n]
+    assert not any(found["over"])
 
 
 def test_a_source_in_two_outputs_is_over_separated(items):
     some = [item for item, k in zip(items, counts(items)) if k < 4]
-    found = scoring.sounds(Halving(some), some)
+    found = scoring.fidelity(Halving(some), some)
     assert found["over"] == [100.0] * len(some) and not any(found["equal"] + found["under"])
     assert min(found["msi"]) > 60  # which no other score here notices
 
 
-def test_without_single_sources_or_without_mixtures_of_several_there_is_no_trf(items):
-    for keep in (lambda k: k == 1, lambda k: k > 1):
-        some = [item for item, k in zip(items, counts(items)) if keep(k)]
-        found = scoring.sounds(scenes.Oracle(some), some)
-        assert "trf" not in found and ("ss" in found) != ("msi" in found)
+@pytest.mark.parametrize("alone", [True, False])
+def test_without_single_sources_or_without_mixtures_of_several_there_is_no_trf(items, alone):
+    some = [item for item, k in zip(items, counts(items)) if (k == 1) == alone]
+    model = scenes.Oracle(some)
+    assert set(scoring.sounds(model, some)) == {"ss" if alone else "msi"}  # and nothing without a value
+    found = set(scoring.fidelity(model, some, rates=False))
+    assert found == ({"1s"} if alone else {"msi", "msi_2", "msi_3", "msi_4"})
 
 
 def test_outputs_that_are_all_but_silent_are_no_pairs(items):
@@ -128,15 +135,16 @@ def test_outputs_that_are_all_but_silent_are_no_pairs(items):
         def forward(self, mix):
             return 0.03 * super().forward(mix)
 
-    found = scoring.sounds(Faint(everywhere=True), items)
-    assert set(found) == {"msi", "ss", "over", "equal", "under"} and np.isfinite(sum(found.values(), [])).all()
+    found = scoring.fidelity(Faint(everywhere=True), items)
+    assert set(found) == {"1s", "over", "equal", "under"} and np.isfinite(sum(found.values(), [])).all()
 
 
 def test_an_example_without_any_sound_counts_for_nothing(items):
     """FUSS has a few."""
     silence = {name: torch.zeros_like(x) if isinstance(x, torch.Tensor) else x for name, x in items[0].items()}
-    model = scenes.Oracle([*items, silence])
-    assert scoring.sounds(model, [*items, silence]) == scoring.sounds(model, items)
+    model = Leaky([*items, silence])
+    for scores in (scoring.sounds, scoring.fidelity):
+        assert scores(model, [*items, silence]) == scores(model, items)
 
 
 # Voices
@@ -148,7 +156,7 @@ def test_scores_of_voices(voices):
     assert none == {"si_snri": [0.0] * len(voices), "si_snr": pytest.approx(before, abs=1e-4)}
     assert best["si_snri"] == pytest.approx(np.subtract(best["si_snr"], before), abs=1e-4)
     leaky = scoring.voices(Leaky(voices), voices)
-    by_pairs = [np.mean(by_hand(Leaky(voices), item)[0]) for item in voices]
+    by_pairs = [np.mean(by_hand(Leaky(voices), item)) for item in voices]
     assert leaky["si_snri"] == pytest.approx(by_pairs, abs=1e-3) and leaky["si_snri"] != best["si_snri"]
 
 

@@ -61,9 +61,36 @@ def test_what_is_measured_says_its_unit_and_which_way_is_better():
         ("Gain (dB, higher is better)", 1), ("Wrong notes (lower is better)", 2), ("Share (%, higher is better)", 1)]
 
 
+#: A table with a split for each of two corpora that a config names, and for a part of one of them.
+SPLITS = {"FUSS": "sounds", "YFCC100m": "recordings", "bass": "bass"}
+OWN = {"splits": SPLITS, "corpora": {"FUSS": "corpus", "YFCC100m": "wild"}}
+
+
 def test_a_score_is_named_by_what_is_heard_metric_and_split():
     assert [table().score(row, GAIN, split) for row in (ROWS[2], ROWS[4]) for split in ("test", "bass")] == [
         "gain", "gain/bass", "alone/gain", "alone/gain/bass"]
+    assert [table(**OWN).score(row, GAIN, split) for row in (ROWS[2], ROWS[4]) for split in SPLITS] == [
+        "gain", "gain/wild", "gain/bass", "alone/gain", "alone/gain/wild", "alone/gain/bass"]
+
+
+def test_a_split_may_be_a_corpus_of_its_own():
+    config = {"corpus": "sounds", "wild": "scenes"}
+    assert [table(**OWN).corpus(config, split) for split in SPLITS] == ["sounds", "scenes", "sounds"]
+    assert table().corpus(config, "test") == table().corpus(config, "bass") == "sounds"
+
+
+def test_what_stands_in_for_the_corpus_of_a_split_is_told_and_each_number_names_its_own(paper):
+    paper({("a", "gain", "FUSS"): "4.5", ("a", "gain", "YFCC100m"): "3.5"})
+    own = table(**OWN, stand_ins={"dry": "Dry stands in.", "scenes": "Scenes stand in.", "rooms": "Rooms stand in."})
+    one = record(gain=4.0, gain_wild=3.0, gain_bass=2.0)
+    one.key["config"]["wild"] = "scenes"
+    head, body, notes = rendered(own, {"here": records(a=[one])})
+    assert head[1:] == ["sounds: paper", "here", "recordings: paper", "here", "bass: here"]
+    assert body["First"] == ["4.5", "4.0", "3.5", "3.0", "2.0"]
+    assert notes.startswith("A caption. Dry stands in. Scenes stand in. One")
+    lines = tables.tidy("toy", own, records(a=[one]))
+    assert [(line["split"], line["corpus"], line["value"]) for line in lines] == [
+        ("FUSS", "dry", "4.000"), ("YFCC100m", "scenes", "3.000"), ("bass", "dry", "2.000")]
 
 
 # As the paper has it
@@ -204,6 +231,28 @@ def test_paper_numbers_are_there():
 def test_a_table_without_a_file_of_numbers_is_told():
     with pytest.raises(WeaklibError, match=r"table x of hung2021 has no file .*/hung2021_x\.csv, with the header"):
         tables.paper_numbers("hung2021", "x")
+
+
+#: What is printed beside the rows of a table: not of a model, but about several, or of another paper's.
+ABOUT = {("wisdom2020", "enhancement"): {"ratio"}, ("wisdom2020", "figure2"): {
+    "mismatch_1or2src_libri", "mismatch_1or2src_wsj", "mismatch_2src_high", "mismatch_2src_low", "pooled_std",
+    "small_supervision_pct", "sota_wsj8k_nachmani", "sota_wsj8k_wavesplit", "unsup_vs_sup_2src_anechoic"}}
+
+
+@pytest.mark.parametrize("key", experiment.PAPERS)
+def test_every_row_that_a_paper_prints_is_in_the_grid(key):
+    """With its metrics and splits, and once; of several rows with one key, each is about another corpus."""
+    paper = experiment.load(key)
+    for table_ in [one for one in paper.grid.tables if one.name != "text"]:  # which is about anything
+        printed, about = tables.printed(key, table_.name), ABOUT.get((key, table_.name), set())
+        cells = {(row.key, metric.key, split) for row in table_.rows for metric in table_.metrics
+                 for split in table_.splits}
+        assert {cell for cell in printed if cell[0] not in about} <= cells, table_.name
+        assert about == {row for row, _, _ in printed} - {row.key for row in table_.rows}, table_.name
+        assert len({(row.key, row.of) for row in table_.rows}) == len(table_.rows)
+    keys = [row.key for table_ in paper.grid.tables for row in table_.rows if not row.of]
+    keys += [row.key for row in paper.grid.others]
+    assert len(set(keys)) == len(keys)
 
 
 @pytest.mark.parametrize("key", experiment.PAPERS)

@@ -59,7 +59,7 @@ def sounds(model, items) -> dict:
             found["msi"].append(_one(metrics.msi, est, item["sources"], item["mix"]))
         elif _count(item):
             found["ss"].append(_one(metrics.single_source, est, item["mix"]))
-    return found
+    return {name: values for name, values in found.items() if values}
 
 
 def fidelity(model, items, rates: bool = True) -> dict:

@@ -1,11 +1,13 @@
-"""The paper's wiring: what a batch holds, what the loss is of, that training helps, that a folder is enough."""
+"""The paper's wiring: rows, batches and losses of three experiments, that training helps, that a folder is enough."""
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import scenes
 import torch
 
-from weaklib import audio, corpora, experiment, jobs, metrics, mixing, runs, training
+from weaklib import audio, corpora, experiment, jobs, metrics, mixing, runs, scoring, training
+from weaklib.files import WeaklibError
 from weaklib.papers import wisdom2020 as method
 
 paper = experiment.load("wisdom2020")
@@ -30,32 +32,89 @@ def test_rows_say_which_voices_teach_and_how():
         "reverb_2src_matched_unsup100", "talkers_reverb", "talkers_reverb", False, 1.0, 2)
     cfg = paper.config("dry_1or2src_matched_unsup0", "full")
     assert (cfg.corpus, cfg.supervised, cfg.one_or_two, cfg.unsupervised) == ("talkers", "talkers", True, 0.0)
-    full, = paper.sheets("full")
-    assert [row.key for row in full.rows] == [
-        "input_mixture", "dry_1or2src_matched_unsup0", "dry_1or2src_matched_unsup100", "dry_2src_matched_unsup0",
-        "dry_2src_matched_unsup100", "input_mixture", "reverb_1or2src_matched_unsup0",
-        "reverb_1or2src_matched_unsup100", "reverb_2src_matched_unsup0", "reverb_2src_matched_unsup100"]
-    laptop, = paper.sheets("laptop")
+    cfg = paper.config("reverb_1or2src_mismatched_unsup10", "full")
+    assert (cfg.corpus, cfg.mixtures, cfg.supervised, cfg.one_or_two, cfg.unsupervised) == (
+        "talkers_reverb", "talkers_reverb", "talkers", True, 0.1)
+    full, laptop = (paper.sheets(preset)[0] for preset in ("full", "laptop"))
+    domains = [[row.key for row in full.rows[k:k + 27]] for k in (0, 27)]
+    for found, domain in zip(domains, ("dry", "reverb")):
+        assert found == ["input_mixture"] + [
+            f"{domain}_{mode}_{match}_unsup{share}" for mode in ("1or2src", "2src")
+            for match in ("matched", "mismatched") for share in (0, 10, 25, 50, 75, 90, 100)
+            if (match, share) != ("mismatched", 100)]
+    assert len(full.rows) == 54
     assert [row.key for row in laptop.rows] == [
         "input_mixture", "dry_1or2src_matched_unsup0", "dry_1or2src_matched_unsup100", "dry_2src_matched_unsup100"]
 
 
+def test_points_that_a_claim_compares_have_all_seeds():
+    sheet = paper.sheets("full")[0]
+    several = {row.key.split("_", 2)[2] for row in sheet.rows if "src" in row.key and len(sheet.configs(row)) == 3}
+    assert several == {f"matched_unsup{share}" for share in (0, 90, 100)} | {
+        f"mismatched_unsup{share}" for share in (0, 10)}
+    compared = {cell.row for claim in ("x01", "x02", "x03", "x04", "x05", "x06")
+                for test in paper.grid.claims[claim].tests for bound in test.bounds
+                for cell in bound.quantity.cells(None)}
+    assert {row.split("_", 2)[2] for row in compared} == several
+
+
 def test_each_domain_has_a_mixture_of_its_own():
     """Both rows have the key that the paper's table has; the corpus tells them apart."""
-    sheet, = paper.sheets("full")
+    sheet = paper.sheets("full")[0]
     found = [sheet.configs(row) for row in sheet.rows if row.key == "input_mixture"]
-    assert [(cfg.corpus, cfg.supervised, cfg.net) for cfg, in found] == [
-        ("talkers", "talkers", None), ("talkers_reverb", "talkers_reverb", None)]
+    assert [(cfg.corpus, cfg.mixtures, cfg.supervised, cfg.net) for cfg, in found] == [
+        (name, name, name, None) for name in ("talkers", "talkers_reverb")]
     assert found[1][0] == paper.config("reverb_input_mixture", "full")
 
 
-def test_published_setting():
-    cfg = paper.config("dry_2src_matched_unsup100", "paper")
+def test_rows_of_table_1_say_what_teaches():
+    """Mixtures, sources, the share of the former, p0, and whether each is a half."""
+    want = {
+        "fuss16_p02_yfcc": ("wild", "sounds", 0.5, 0.2, False), "fuss16_p00_yfcc": ("wild", "sounds", 0.5, 0.0, False),
+        "fuss16_p02": ("sounds", "sounds", 0.0, 0.2, False), "fuss16_p00": ("sounds", "sounds", 0.0, 0.0, False),
+        "fuss8_p02_fuss8": ("sounds", "sounds", 0.5, 0.2, True),
+        "fuss8_p00_fuss8": ("sounds", "sounds", 0.5, 0.0, True),
+        "unsup_fuss16": ("sounds", "sounds", 1.0, 0.0, False), "unsup_yfcc": ("wild", "wild", 1.0, 0.0, False)}
+    found = {row.key: paper.config(row, "full") for row in paper.grid.tables[2].rows}
+    assert {key: (cfg.mixtures, cfg.supervised, cfg.unsupervised, cfg.p0, cfg.halved)
+            for key, cfg in found.items()} == want
+    assert {(c.task, c.corpus, c.wild, c.n_out) for c in found.values()} == {("universal", "sounds", "wild", 8)}
+    assert [c["name"] for c in found["fuss16_p02"].corpora()] == ["sounds", "wild"]  # the test on `wild` counts, too
+    assert [c["name"] for c in paper.config("mixit_3out", "full").corpora()] == ["noisy_talkers"]
+
+
+def test_an_unknown_task_is_refused():
+    with pytest.raises(WeaklibError, match="Unknown task 'music'; choose speech, enhancement or universal"):
+        replace(paper.config("mixit_3out", "smoke"), task="music")
+
+
+# (row, outputs, sampling rate, parameters with skips)
+PUBLISHED = [("dry_2src_matched_unsup100", 4, 8000, 9_198_599 - 2 * 256 * 20),  # frames of 20 samples, not 40
+             ("mixit_3out", 3, 16000, 9_132_807), ("sup_2out", 2, 16000, 9_067_015),
+             ("unsup_yfcc", 8, 16000, 9_461_767)]
+
+
+@pytest.mark.parametrize("row, n_out, sr, parameters", PUBLISHED)
+def test_published_setting(row, n_out, sr, parameters):
+    """Window and hop of 2.5 and 1.25 ms, 32 blocks with dilations up to 128, Adam at 1e-3 with batches of 256."""
+    cfg = paper.config(row, "paper")
+    net = cfg.net
+    assert (net.basis, net.win_length, net.hop_length) == ("learned", sr * 5 // 2000, sr * 5 // 4000)
+    assert (net.n_channels, net.n_hidden, net.n_repeats, net.n_dilations, net.skips) == (256, 512, 4, 8, True)
+    assert (cfg.n_out, cfg.batch, cfg.snr_max) == (n_out, 256, 30.0)
+    plan = cfg.plan
+    assert (plan.lr, plan.decay, plan.weight_decay, plan.ema, plan.patience) == (1e-3, "constant", 0.0, 0.0, 0)
     with torch.device("meta"):
         model = method.build(cfg)
-    # win_length is 20 at 8 kHz instead of 40: 256 * 20 * 2 parameters less than the published 16 kHz count
-    assert sum(p.numel() for p in model.parameters()) == 9_198_599 - 2 * 256 * 20
-    assert (cfg.batch, cfg.plan.lr, cfg.snr_max, cfg.plan.decay) == (256, 1e-3, 30.0, "constant")
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    if row == "unsup_yfcc":
+        with torch.device("meta"):
+            bare = method.build(replace(cfg, net=replace(net, skips=False)))
+        assert sum(p.numel() for p in bare.parameters()) == 9_067_009
+
+
+def test_p0_is_that_of_the_paper():
+    assert {paper.config(row, "paper").p0 for row in paper.grid.tables[2].rows} == {0.0, 0.2}
 
 
 @pytest.mark.parametrize("known, criterion", [("sources", method.CRITERION), ("labels", "MoMi on validation, dB")])
@@ -65,14 +124,36 @@ def test_a_row_is_taught_by_its_corpora_with_its_share(monkeypatch, known, crite
     cfg = replace(paper.config("reverb_2src_matched_unsup0", "smoke", seed=5), supervised="talkers", batch=6)
     task = method.task(cfg)
     draw = task.draw
-    assert draw.matched == [{known: ("talkers_reverb", "train", "smoke")}]
+    assert draw.mixtures == [{known: ("talkers_reverb", "train", "smoke")}]
     assert draw.supervised == [{known: ("talkers", "train", "smoke")}]
     assert (draw.batch, draw.unsupervised, draw.one_or_two, draw.seed) == (6, 0.0, False, 5)
     seen = []
-    monkeypatch.setattr(method, "gains", lambda model, corpus: seen.append((model, corpus)) or [1.0, 4.0])
+    gains = lambda model, corpus: seen.append((model, corpus)) or [1.0, 4.0]
+    monkeypatch.setattr(scoring, "gains", gains)
+    monkeypatch.setattr(scoring, "remixed", lambda model, corpus: {"momi": gains(model, corpus)})
     assert task.validate(task.model) == 2.5 and task.validate.name == criterion
     assert seen == [(task.model, [{known: ("talkers_reverb", "validation", "smoke")}])]
     assert method.task(paper.config("input_mixture", "smoke")) is None
+
+
+def test_a_half_teaches_with_sources_and_the_other_with_mixtures(monkeypatch):
+    scenes.install(monkeypatch)
+    cfg = paper.config("fuss8_p02_fuss8", "smoke")
+    draw = method.task(cfg).draw
+    first, second = ([item["mix"] for item in part] for part in (draw.supervised, draw.mixtures))
+    whole = [item["mix"] for item in scenes.split("sounds", "train")]
+    assert len(first) == len(second) == 100 and all(map(torch.equal, [*first, *second], whole))
+    assert (draw.p0, draw.unsupervised) == (0.2, 0.5)
+    draw = method.task(paper.config("fuss16_p02_yfcc", "smoke")).draw
+    assert (draw.mixtures.name, draw.supervised.name, len(draw.supervised)) == ("wild", "sounds", 200)
+
+
+def test_universal_separation_is_judged_by_mixtures_of_several(monkeypatch):
+    scenes.install(monkeypatch)
+    several = [item for item in scenes.split("sounds", "validation") if item["sources"][1:].any()]
+    model = scenes.Oracle(several, n_out=8)
+    task = method.task(paper.config("fuss16_p02", "smoke"))
+    assert len(several) == 9 and task.validate(model) == pytest.approx(np.mean(scoring.gains(model, several)))
 
 
 def test_the_loss_is_pit_and_mixit_up_to_the_snr_of_the_config():
@@ -82,6 +163,94 @@ def test_the_loss_is_pit_and_mixit_up_to_the_snr_of_the_config():
     with torch.no_grad():
         got = task.loss(task.model, draw(0))
         assert got == mixing.loss(task.model, draw(0), 7.0) and got != mixing.loss(task.model, draw(0))
+
+
+# Enhancement
+
+class Noisy:
+    """Speech and noise, white and as loud as each other: no two items have anything in common."""
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, i):
+        sources = torch.randn(2, 4000, generator=torch.Generator().manual_seed(i))
+        return {"mix": sources.sum(0), "sources": sources, "labels": [f"speaker {i}", "noise"]}
+
+
+@pytest.mark.parametrize("unsupervised", [True, False])
+def test_a_batch_of_speech_in_noise(unsupervised):
+    draw = method.Enhancement(Noisy(), batch=3, unsupervised=unsupervised, seed=1)
+    batch = draw(5)
+    assert list(batch) == ["mixtures" if unsupervised else "sources"]
+    (got,), (again,), (later,), (other,) = (x.values() for x in (
+        batch, draw(5), draw(6), method.Enhancement(Noisy(), batch=3, unsupervised=unsupervised, seed=2)(5)))
+    assert torch.equal(got, again) and not torch.equal(got, later) and not torch.equal(got, other)
+    items = list(map(Noisy().__getitem__, range(12)))
+    asked = []
+    for example in got:  # speech in noise and the noise of another; or both sources
+        which = [[i for i, item in enumerate(items) if torch.equal(x, y(item))] for x, y in zip(example, (
+            (lambda item: item["mix"], lambda item: item["sources"][1]) if unsupervised else
+            (lambda item: item["sources"][0], lambda item: item["sources"][1])))]
+        asked += sum(which, [])
+        assert len(which[0]) == len(which[1]) == 1 and (which[0] == which[1]) != unsupervised
+    assert len(set(asked)) == (6 if unsupervised else 3)  # nothing is heard twice
+
+
+def enhanced(batch, *order):
+    """Loss of a network that gives out speech, its noise and the other noise in an order; None is silence."""
+    def model(mix):
+        noisy, other = batch["mixtures"].unbind(1)
+        speech = torch.stack([item["sources"][0] for item in map(Noisy().__getitem__, range(12))
+                              for x in noisy if torch.equal(item["mix"], x)])
+        found = {"speech": speech, "noise": noisy - speech, "other": other, None: 0 * other}
+        return torch.stack([found[name] for name in order], 1)
+
+    return method.enhancement(model, batch).item()
+
+
+def test_speech_must_be_the_first_output():
+    """With noises that are each other's equals: either of both outputs may have either."""
+    batch = method.Enhancement(Noisy(), batch=1, unsupervised=True, seed=0)(0)
+    assert enhanced(batch, "speech", "noise", "other") == pytest.approx(-30, abs=0.01)  # its floor
+    assert enhanced(batch, "speech", "other", "noise") == pytest.approx(-30, abs=0.01)
+    assert enhanced(batch, "noise", "speech", "other") == pytest.approx(-30, abs=0.01)  # the same mixture: all alike
+    for order in (("other", "speech", "noise"), ("other", "noise", "speech")):
+        assert enhanced(batch, *order) > -5
+    assert enhanced(batch, "speech", None, "other") > -20  # half of it: a noise is missing
+    assert method.ENHANCEMENT == ((0, 0, 1), (0, 1, 0))
+
+
+def test_the_loss_against_sources_is_in_their_order():
+    batch = method.Enhancement(Noisy(), batch=2, unsupervised=False, seed=0)(0)
+    sources = batch["sources"]
+    assert method.enhancement(lambda mix: sources, batch).item() == pytest.approx(-30, abs=0.01)
+    assert method.enhancement(lambda mix: sources, batch, 20.0).item() == pytest.approx(-20, abs=0.01)
+    assert method.enhancement(lambda mix: sources.flip(1), batch).item() > 0
+    half = torch.stack([sources[:, 0], sources.sum(1)], 1)  # speech is right; the noise is off by all of speech
+    off = 10 * np.log10((sources[:, 0].square().sum(-1) / sources[:, 1].square().sum(-1) + 1e-3).double())
+    assert method.enhancement(lambda mix: half, batch).item() == pytest.approx(np.mean([*off, -30, -30]), abs=0.01)
+
+
+def test_enhancement_is_judged_and_scored_by_its_first_output(monkeypatch):
+    scenes.install(monkeypatch)
+    for row, n_out in (("sup_2out", 2), ("mixit_3out", 3)):
+        task = method.task(paper.config(row, "smoke"))
+        assert (task.draw.unsupervised, task.model.n_src) == (n_out == 3, n_out)
+        known = scenes.split("noisy_talkers", "validation")
+
+        class Ordered(scenes.Oracle):
+            def one(self, mix):
+                return super().one(mix).flip(0)
+
+        class Reversed(scenes.Oracle):
+            def one(self, mix):
+                return super().one(mix)[-2:]
+
+        assert task.validate(Ordered(known, n_out)) > 60 and task.validate(Reversed(known, n_out)) < -60
+        test = scenes.split("noisy_talkers", "test")
+        found = method.score(Ordered(test, n_out), paper.config(row, "smoke"))
+        assert list(found) == ["si_snri"] and min(found["si_snri"]) > 60 and len(found["si_snri"]) == len(test)
 
 
 # Scores
@@ -106,7 +275,7 @@ def test_a_model_is_scored_on_what_it_is_for(monkeypatch):
     monkeypatch.setattr(corpora, "load", lambda *where: where)
     monkeypatch.setattr(method, "score_on", lambda *what: what)
     cfg = replace(paper.config("reverb_2src_matched_unsup0", "smoke"), supervised="talkers")
-    assert method.score("model", cfg) == ("model", ("talkers_reverb", "test", "smoke"))
+    assert method.score("model", cfg) == ("model", ("talkers_reverb", "test", "smoke"), "speech")
 
 
 def test_scores_of_an_oracle_and_of_the_mixture():
@@ -117,6 +286,29 @@ def test_scores_of_an_oracle_and_of_the_mixture():
     item = test[0]
     assert worst["si_snr"][0] == pytest.approx(
         np.mean([float(metrics.si_sdr(item["mix"], s)) for s in item["sources"]]), abs=1e-6)
+
+
+def test_universal_separation_is_scored_on_sounds_and_on_recordings(monkeypatch):
+    scenes.install(monkeypatch)
+    test, wild = scenes.split("sounds", "test"), scenes.split("wild", "test")
+    model, cfg = scenes.Echo(8), paper.config("unsup_yfcc", "smoke")
+    found = method.score(model, cfg)
+    assert found == {**scoring.sounds(model, test), "momi": scoring.remixed(model, test)["momi"],
+                     "momi/wild": scoring.remixed(model, wild)["momi"]}
+    assert found["momi"] != found["momi/wild"]
+    assert list(method.score_on(model, wild, "universal")) == ["momi"]
+
+
+def test_scores_are_those_that_the_tables_look_for(monkeypatch):
+    scenes.install(monkeypatch)
+    for sheet in paper.sheets("smoke"):
+        for row in sheet.rows:
+            cfg, = sheet.configs(row)
+            found = method.score(cfg.net and scenes.Echo(cfg.n_out), cfg)
+            wanted = {sheet.table.score(row, metric, split) for metric in sheet.table.metrics
+                      for split in sheet.table.splits}
+            unknown = {"msi/wild", "ss/wild"} if cfg.task == "universal" else set()  # for want of sources
+            assert found.keys() == wanted - unknown - ({"ss"} if cfg.net is None else set()), row.key
 
 
 # Training
@@ -138,6 +330,19 @@ def test_a_short_training_beats_the_untrained_network(row, tmp_path):
     _, history, model = paper.train(cfg, tmp_path, device="cpu")
     assert level(model) < before - 0.4
     assert [h["step"] for h in history] == [40, 80]
+
+
+@pytest.mark.parametrize("row, metric", [
+    ("sup_2out", "si_snri"), ("mixit_3out", "si_snri"), ("fuss16_p02", "msi"), ("unsup_yfcc", "momi")])
+def test_a_short_training_of_the_others_beats_the_untrained_network(row, metric, tmp_path, monkeypatch):
+    """By at least 3 dB on the test split, of tones."""
+    scenes.install(monkeypatch)
+    cfg = paper.config(row, "smoke")
+    cfg = replace(cfg, plan=replace(cfg.plan, steps=60, lr=1e-2, warmup=10, validate_every=30))
+    torch.manual_seed(cfg.seed)
+    before = method.score(method.build(cfg).eval(), cfg)
+    after, _, _ = paper.train(cfg, tmp_path, device="cpu")
+    assert np.mean(after[metric]) > np.mean(before[metric]) + 3
 
 
 def test_a_run_is_interrupted_and_ends_with_the_same_scores(tmp_path, monkeypatch):
@@ -165,7 +370,7 @@ def test_a_folder_of_recordings_is_enough(tmp_path, train_split):
     for i in range(8):
         audio.write(tmp_path / f"{i}.{'flac' if i % 2 else 'wav'}", np.tile(train_split[i]["mix"].numpy(), 2), 8000)
     folder = f"folder:{tmp_path}"
-    cfg = paper.config("dry_1or2src_matched_unsup100", "smoke", corpus=folder, supervised=folder)
+    cfg = paper.config("dry_1or2src_matched_unsup100", "smoke", corpus=folder, mixtures=folder, supervised=folder)
     (record,) = jobs.train([cfg], device="cpu")
     assert list(record.scores) == ["momi"] and np.isfinite(record.mean("momi"))
     assert jobs.train([cfg], device="cpu") == [record]

@@ -202,7 +202,7 @@ def task(cfg: Config, device: str = "auto") -> training.Task:
         n_mix=1 if cfg.supervision == "single" else 2, classes=train.classes if cfg.loss.hears else ())
     validation = corpora.load(cfg.corpus, "validation", cfg.preset)
     return training.Task(model, draw, partial(objective, cfg=cfg), evaluation.Criterion(
-        CRITERION, lambda m: scoring.fidelity(m, validation, rates=False)["trf"][0]))
+        CRITERION, lambda m: scoring.fidelity(m, validation, rates=False).get("trf", [0.0])[0]))
 
 
 # Scores
