@@ -112,8 +112,7 @@ class Experiment:
         shared = self.grid.preset(preset)
         seed = seed if row.random else 0
         starts = {name: self.config(other, preset, seed, **given) for name, other in row.starts.items()}
-        own = changed(changed(shared.config, shared.kinds.get(row.kind, {})), row.changes)
-        return changed(own, {"label": row.key, "seed": seed} | given | starts)
+        return changed(shared.of(row.kind, row.changes), {"label": row.key, "seed": seed} | given | starts)
 
     def sheets(self, preset: str, seeds: int | None = None, **given) -> list[Sheet]:
         """Return the paper's tables as a preset fills them, with as many seeds as it has or as are asked for."""
