@@ -49,7 +49,9 @@ def test_tables_have_their_rows_and_claims_their_verdicts(executed):
             for row in sheet.rows:
                 mine = next(line for line in cells if line[1].removesuffix(" †") == row.title)
                 assert any(re.match(r"\**-?\d+\.\d", cell) for cell in mine[2:]), row.title
-        assert {line[1] for line in cells} >= paper.grid.claims.keys()
+        untested = next((line for line in told.splitlines() if line.startswith("Not tested here: ")), "")
+        tested = {line[1] for line in cells} & paper.grid.claims.keys()
+        assert tested and tested | set(re.findall(r"\b([a-z]\d\d) \(", untested)) >= paper.grid.claims.keys()
 
 
 def test_players_hold_their_sound(executed):
@@ -60,3 +62,16 @@ def test_players_hold_their_sound(executed):
         assert all(title and len(sound) > 4000 for title, sound in clips)
     for pictures in outputs(nb, "image/png"):
         assert len(pictures) > 1000
+
+
+def test_without_records_a_notebook_shows_what_the_paper_prints_and_says_what_is_missing(tmp_path):
+    """No record of smoke is ever committed."""
+    source = next(path for path in NOTEBOOKS if path.stem == "02_wisdom2021")
+    with headless.kernel() as channel:
+        outcome = headless.execute(source, tmp_path / source.name, GIVEN | {"records": "committed"}, channel, minutes=9)
+    assert (outcome.status, outcome.note) == ("ok", "")
+    nb = nbformat.read(tmp_path / source.name, as_version=4)
+    said = "".join(output.get("text", "") for cell in nb.cells for output in cell.get("outputs", []))
+    assert re.search(r"^0 of \d+ rows have committed records at preset smoke\.$", said, re.MULTILINE)
+    table, = (text for text in outputs(nb, "text/markdown") if "| Supervised, single mixtures, M = 8 |" in text)
+    assert "| MixIT + sparsity, M = 8 | 12.4 |" in table and "this machine" not in table

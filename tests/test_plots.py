@@ -1,8 +1,10 @@
 """Figures: what is drawn is where the axes say it is, and the numbers in them are those of the metrics."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 
 from weaklib import metrics, plots, tables
 from weaklib.files import WeaklibError
@@ -197,15 +199,94 @@ def test_rows_of_one_method_share_a_colour():
     assert curves.axes[0].get_ylabel() == "dB"
 
 
+def test_a_table_is_drawn_by_any_of_its_metrics_in_the_columns_that_have_numbers():
+    a, b, c, _ = TABLE.rows
+    table = replace(TABLE, metrics=(*TABLE.metrics, Metric("loss", "Loss", "dB")))
+    scored = Record("", {}, {"loss/loud": [4.0]}, [], {}, None, None)
+    figure = plots.against("toy", table, {a: [scored], b: [], c: []}, metric="loss")
+    assert [ax.get_title() for ax in figure.axes] == ["loud"]
+    assert [tuple(line.get_xydata()[0]) for line in figure.axes[0].lines if line.get_marker() == "o"] == [(4.0, 0.0)]
+    assert figure._supxlabel.get_text() == "Loss (dB, higher is better)"
+    assert [ax.get_title() for ax in plots.against("toy", TABLE, {a: [seed(1.0)], b: []}).axes] == ["all", "loud"]
+
+
+def drawn(ax) -> dict:
+    """Points by colour: (x, y, half of the bar) of lines, or (x, y, area) of markers."""
+    found = {}
+    for container in ax.containers:
+        line, _, bars = container
+        halves = [np.ptp(segment[:, 1]) / 2 if len(segment) else 0 for segment in bars[0].get_segments()]
+        found[to_hex(line.get_color())] = [(*xy, half) for xy, half in zip(line.get_xydata().tolist(), halves)]
+    for dots in ax.collections if not ax.containers else []:
+        found[to_hex(dots.get_facecolor()[0])] = [(*xy, area) for xy, area in zip(
+            dots.get_offsets().tolist(), dots.get_sizes().tolist())]
+    return found
+
+
+def legend(figure) -> dict:
+    """Title of a line -> its colour and its marker."""
+    return {text.get_text(): (to_hex(handle.get_color()), handle.get_marker())
+            for text, handle in zip(figure.legends[0].get_texts(), figure.legends[0].legend_handles)}
+
+
+def test_a_sweep_is_drawn_as_means_with_their_spread_where_there_is_one():
+    figure = plots.sweep({"dry": {"matched": {100.0: [3.0], 0: [1.0, 3.0, 5.0], 50: []}, "mismatched": {0: [-1.0]}},
+                          "in rooms": {"mismatched": {10: [2.0, 2.5]}}}, xlabel="share, %", ylabel="gain, dB")
+    dry, rooms = figure.axes
+    assert (dry.get_title(), rooms.get_title()) == ("dry", "in rooms")
+    (matched, _), (mismatched, _) = (legend(figure)[title] for title in ("matched", "mismatched"))
+    found = drawn(dry)
+    assert found[matched] == [(0, 3, 2), (100, 3, 0)]  # in the order of the axis
+    assert [xy[:2] for xy in found[mismatched]] == [(0, -1)]
+    assert drawn(rooms) == {mismatched: [(10, 2.25, pytest.approx(0.5 / 2 ** 0.5))]}
+    assert [label.get_text() for label in dry.get_xticklabels()] == ["0", "10", "100"]
+    assert dry.get_ylim() == rooms.get_ylim() and dry.get_xlim() == rooms.get_xlim()
+    assert (figure._supxlabel.get_text(), figure._supylabel.get_text()) == ("share, %", "gain, dB")
+
+
+def test_a_trade_is_drawn_with_an_area_for_every_weight():
+    figure = plots.trade({"M = 4": {"none": {0: [(10.0, 8.0)]}, "l1": {8.0: [(12, 7), (14, 8)], 2.0: [(11, 9)]}},
+                          "M = 8": {"l1": {2.0: [(1, 2)], 4.0: [(3, 4)], 8: []}}}, xlabel="1S", ylabel="MSi")
+    four, eight = figure.axes
+    (none, _), (l1, _) = (legend(figure)[title] for title in ("none", "l1"))
+    light, heavy = drawn(four)[l1]
+    assert (light[:2], heavy[:2]) == ((11, 9), (13, 7.5)) and heavy[2] == pytest.approx(2 * light[2])
+    assert [xy[:2] for xy in drawn(four)[none]] == [(10, 8)] and drawn(four)[none][0][2] > 0
+    small, large = drawn(eight)[l1]
+    assert large[2] == pytest.approx(2 ** 0.5 * small[2])
+    assert large[2] == pytest.approx(heavy[2])  # both are the largest of their panel
+    path = next(line for line in four.lines if to_hex(line.get_color()) == l1)
+    assert path.get_xydata().tolist() == [[11, 9], [13, 7.5]]
+    assert (figure._supxlabel.get_text(), figure._supylabel.get_text()) == ("1S", "MSi")
+
+
+def test_eight_lines_are_told_apart_by_colour_and_by_marker():
+    figure = plots.sweep({"one": {f"line {k}": {0: [k]} for k in range(8)}}, xlabel="", ylabel="")
+    assert all(len(set(found)) == 8 for found in zip(*legend(figure).values()))
+
+
+def test_spectrograms_beside_each_other_stand_row_by_row():
+    tones = {f"{hertz}": tone(hertz) for hertz in (2000, 4000, 6000)}
+    panels = plots.stems(tones, SR, n_columns=2).axes[:3]
+    (left, top), (right, first), (below, second) = (ax.get_position().p0 for ax in panels)
+    assert left == pytest.approx(below, abs=0.01) and left < right and top == pytest.approx(first) and second < top
+    assert [ax.get_title() for ax in panels] == ["2000", "4000", "6000"]
+    for ax in panels:
+        values, _, place = image(ax)
+        assert place(values[:, 50].argmax()) == pytest.approx(marks(ax)[ax.get_title()], abs=1)
+
+
 def test_every_figure_has_alternative_text():
     roll = {"a & b": REF}
     figures = [plots.stems({"a & b": NOISE}, SR), plots.rolls(roll),
                plots.masks(NOISE, {"a & b": np.ones((257, 251))}, SR, hop_length=128),
                plots.history({"a & b": [{"step": 1, "score": 0.0}]}, ylabel="dB"),
                plots.assignments([(0, 1), (1, 0)], [1.0, 2.0]),
-               plots.against("toy", TABLE, {TABLE.rows[0]: [seed(1.0)]})]
+               plots.against("toy", TABLE, {TABLE.rows[0]: [seed(1.0)]}),
+               plots.sweep({"one": {"a & b": {1: [0.0]}}}, xlabel="share", ylabel="dB"),
+               plots.trade({"a & b": {"l1": {1: [(0.0, 1.0)]}}}, xlabel="1S", ylabel="MSi")]
     assert all(figure.alt.endswith(".") and len(figure.alt) > 20 for figure in figures)
-    assert sum("a & b" in figure.alt for figure in figures) == 5
+    assert sum("a & b" in figure.alt for figure in figures) == 7
 
 
 def test_a_notebook_keeps_alternative_text():

@@ -224,3 +224,12 @@ def test_who_knows_two_recordings_puts_them_together_again(items):
 
 def test_scores_go_by_the_name_of_a_split():
     assert scoring.on("wild", {"momi": [1.0], "x": [2.0, 3.0]}) == {"momi/wild": [1.0], "x/wild": [2.0, 3.0]}
+
+
+@pytest.mark.parametrize("scores, index, words", [
+    ([1.0, 9.0, 4.0, 2.0], 2, "4.0 dB; 4 such items: 4.0 dB on average, 1.0 to 9.0 dB"),
+    ([-3.0, 7.0, 3.5], 2, "3.5 dB; 3 such items: 2.5 dB on average, -3.0 to 7.0 dB"),
+    ([5.0], 0, "5.0 dB; 1 such items: 5.0 dB on average, 5.0 to 5.0 dB"),
+])
+def test_the_typical_item_is_nearest_to_the_mean(scores, index, words):
+    assert scoring.typical(scores) == (index, words)

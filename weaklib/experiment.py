@@ -112,8 +112,7 @@ class Experiment:
         shared = self.grid.preset(preset)
         seed = seed if row.random else 0
         starts = {name: self.config(other, preset, seed, **given) for name, other in row.starts.items()}
-        own = changed(changed(shared.config, shared.kinds.get(row.kind, {})), row.changes)
-        return changed(own, {"label": row.key, "seed": seed} | given | starts)
+        return changed(shared.of(row.kind, row.changes), {"label": row.key, "seed": seed} | given | starts)
 
     def sheets(self, preset: str, seeds: int | None = None, **given) -> list[Sheet]:
         """Return the paper's tables as a preset fills them, with as many seeds as it has or as are asked for."""
@@ -155,6 +154,23 @@ class Experiment:
         model = self.method.build(keys.decode(self.method.Config, config))
         model.load_state_dict(tensors)
         return model.eval()
+
+    def trained(self, row: str | Row, preset: str, seed: int = 0, **given):
+        """Load the network that a row trained on this machine; of the shipped row, if not, that of the package.
+
+        Raises
+        ------
+        WeaklibError
+            If it is in neither place, or the row is unknown.
+        """
+        row = self.grid.row(row) if isinstance(row, str) else row
+        record = runs.find(self.config(row, preset, seed, **given), preset, "local")
+        if record and record.weights_path:
+            return self.network(record)
+        if row.key == self.grid.shipped:
+            return self.network()
+        raise WeaklibError(f"The network of {row.title!r} is not here: this machine has not trained it at preset "
+                           f"{preset}. To hear it, set records = \"local\" and run again.")
 
     def values(self, sheets: list[Sheet], where: str) -> claims.Values:
         """Collect the numbers of sheets for the claims, from the ``committed`` or the ``local`` records."""

@@ -6,7 +6,7 @@ Arguments are ``(est, ref)`` or ``(est, ref, mix)``: est ``(..., n_src, time)``,
 ``(..., time)``; leading axes are examples. Torch tensors and arrays are accepted; all is computed in float64 and
 returned as the kind that `est` is. A source is *zero* if its RMS is at most 1e-8. What has no value (say, a mean over
 no sources) is NaN, to be left out by the caller's average and reported. NaN or infinite samples, and shapes that do
-not fit, raise a WeaklibError. Higher is better, but for the false discovery rate.
+not fit, raise a WeaklibError. Higher is better, but for the false discovery rate and for under- and over-separation.
 
 Contents
 --------

@@ -24,6 +24,10 @@ assignments
     What MixIT chooses from.
 colours, against
     The rows of a table: their colours, and the paper's number against ours.
+sweep
+    Scores over a number that was varied, with their spread over seeds.
+trade
+    What a weight buys of one score, and what it costs of another.
 png
     Any of these figures as the small picture that a notebook keeps.
 """
@@ -42,7 +46,11 @@ from weaklib.spectra import RANGE
 
 COLOURS = ("#577590", "#2a6f97", "#e07a5f", "#6a994e", "#8367c7", "#bc6c25", "#c9447c", "#1b998b", "#8d99ae", "#e9a820",
            "#5f0f40", "#3d5a80")
-MISSING, EXTRA, HIT = "#0072b2", "#d55e00", "#333333"  # of Okabe and Ito: told apart with any colour vision
+#: Of Okabe and Ito, told apart with any colour vision; and markers, for those who print in grey.
+DISTINCT = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333", "#999999")
+MARKERS = "os^Dv*PX"
+MISSING, EXTRA, HIT = DISTINCT[0], DISTINCT[1], "#333333"
+LARGEST = 160.0  # points squared, of a marker in `trade`
 LIMIT = 30.0  # dB, from which on a difference has its full colour
 SHADES = 64  # colours of a picture that is stored
 HERTZ = (200, 500, 1000, 2000, 4000, 8000, 16000)  # where a mel scale has marks
@@ -97,7 +105,7 @@ def _spectrogram(ax, title, image, seconds, sr, options, **style):
 
 
 def stems(tracks: dict, sr: int, *, scale: str = "linear", n_fft: int | None = None, fmax: float | None = None,
-          notes: dict | None = None):
+          notes: dict | None = None, n_columns: int = 1):
     """Draw the spectrogram of each track, all with one dB reference.
 
     Parameters
@@ -110,6 +118,8 @@ def stems(tracks: dict, sr: int, *, scale: str = "linear", n_fft: int | None = N
         As in `weaklib.spectra.levels`.
     notes : dict of str to array or Tensor, shape=(note, 3 or more), optional
         Title -> onset (s), offset (s), MIDI pitch of each note, drawn at its fundamental.
+    n_columns : int
+        How many tracks stand beside each other, row by row.
 
     Returns
     -------
@@ -119,15 +129,20 @@ def stems(tracks: dict, sr: int, *, scale: str = "linear", n_fft: int | None = N
     levels = spectra.levels(tracks, sr, **options)
     rows = spectra.frequencies(sr, **options)
     seconds = max(np.shape(x)[-1] for x in tracks.values()) / sr
-    figure, axes = _figure(len(tracks), sharex=True)
+    figure, axes = _figure(-(-len(tracks) // n_columns), n_columns=n_columns, sharex=True)
+    for ax in axes[len(tracks):]:
+        ax.remove()
     for ax, (title, level) in zip(axes, levels.items()):
         image = _spectrogram(ax, title, RANGE * (level - 1), seconds, sr, options, **_loudness())
         if len((notes or {}).get(title, [])):
             onset, offset, pitch = audio.to_numpy(notes[title], np.float64)[:, :3].T
             ax.hlines(spectra.row_of(spectra.hertz(pitch), rows), onset, offset, color="aquamarine")
-    axes[-1].set_xlabel("seconds")
-    figure.colorbar(image, ax=list(axes), label="dB re the loudest", aspect=40)
-    return _close(figure, f"Spectrograms under each other, {scale} scale: {', '.join(levels)}; {seconds:.1f} s, up to "
+    axes = figure.axes
+    for ax in axes[-n_columns:]:
+        ax.set_xlabel("seconds")
+    figure.colorbar(image, ax=axes, label="dB re the loudest", aspect=40)
+    place = "under each other" if n_columns == 1 else f"in {n_columns} columns"
+    return _close(figure, f"Spectrograms {place}, {scale} scale: {', '.join(levels)}; {seconds:.1f} s, up to "
                           f"{rows[-1] / 1000:.1f} kHz, one dB reference.")
 
 
@@ -441,8 +456,8 @@ def colours(table) -> dict[str, str]:
     return {row.title: COLOURS[methods.index(row.method or row.title) % len(COLOURS)] for row in table.rows}
 
 
-def against(paper: str, table, records: dict):
-    """Draw a table: what the paper prints against what came out here, row by row, a panel per column.
+def against(paper: str, table, records: dict, metric: str | None = None):
+    """Draw a table: what the paper prints against what came out here, row by row, a panel per column that has numbers.
 
     Parameters
     ----------
@@ -451,6 +466,8 @@ def against(paper: str, table, records: dict):
     table : weaklib.tables.Table
     records : dict of Row to list of Record
         As `weaklib.experiment.Sheet.records` returns them.
+    metric : str, optional
+        Key of the metric that is drawn; by default the table's first.
 
     Returns
     -------
@@ -461,10 +478,12 @@ def against(paper: str, table, records: dict):
 
     from weaklib.tables import printed
     told, rows = printed(paper, table.name), [row for row, found in records.items() if found]
-    metric = table.metrics[0]
+    metric = next(one for one in table.metrics if metric in (None, one.key))
+    splits = {split: words for split, words in table.splits.items() if any(
+        (row.key, metric.key, split) in told or table.seeds(row, metric, split, records[row]) for row in rows)}
     has_paper = False
-    figure, axes = _figure(1, 9.0, 0.9 + 0.28 * len(rows), n_columns=len(table.splits), sharey=True)
-    for ax, (split, words) in zip(axes, table.splits.items()):
+    figure, axes = _figure(1, 9.0, 0.9 + 0.28 * len(rows), n_columns=max(1, len(splits)), sharey=True)
+    for ax, (split, words) in zip(axes, splits.items()):
         for y, row in enumerate(rows):
             values, theirs = table.seeds(row, metric, split, records[row]), told.get((row.key, metric.key, split))
             if theirs:
@@ -474,10 +493,11 @@ def against(paper: str, table, records: dict):
                 ax.errorbar(np.mean(values), y, xerr=np.std(values, ddof=1) if len(values) > 1 else None, fmt="o", ms=5,
                             capsize=2, color=colours(table)[row.title])
         ax.grid(alpha=0.3)
-        ax.set_title(words, fontsize=9)
+        ax.set_title(words.replace("`", ""), fontsize=9)
         ax.tick_params(axis="x", labelsize=8)
-    axes[0].set_yticks(range(len(rows)), [row.title + (" †" if row.ours else "") for row in rows], fontsize=8)
-    axes[0].invert_yaxis()
+    axes[0].set_yticks(range(len(rows)), [row.title.replace("`", "") + (" †" if row.ours else "") for row in rows],
+                       fontsize=8)
+    axes[0].set_ylim(max(1, len(rows)) - 0.5, -0.5)  # the first row is on top
     figure.supxlabel(metric.heading, fontsize=9)
     marks = [Line2D([], [], ls="", marker="o", color="#555555", label="here (± over seeds)")]
     if has_paper:
@@ -485,3 +505,85 @@ def against(paper: str, table, records: dict):
     figure.legend(handles=marks, loc="outside upper right", ncols=2, fontsize=8, frameon=False)
     return _close(figure, f"{table.title}, {metric.heading}: a line per row with the paper's number as a diamond and "
                           f"ours as a dot. Rows: {', '.join(row.title for row in rows)}.")
+
+
+def sweep(panels: dict, *, xlabel: str, ylabel: str):
+    """Draw a score over a number that was varied: a panel for each condition, a line for each kind of model.
+
+    Parameters
+    ----------
+    panels : dict of str to dict of str to dict of float to list of float
+        Panel -> line -> place on the x-axis -> score of each seed. What was not run is left out, or an empty list.
+    xlabel, ylabel : str
+
+    Returns
+    -------
+    matplotlib Figure
+        Points: the mean over seeds, with their standard deviation as a bar where there are several. All panels have the
+        same axes; a line has the same colour and marker in all.
+    """
+    styles, figure, axes = _lines(panels, 2.6)
+    places = sorted({x for lines in panels.values() for line in lines.values() for x, seeds in line.items() if seeds})
+    for ax, lines in zip(axes, panels.values()):
+        for title, line in lines.items():
+            points = [(x, np.mean(seeds), np.std(seeds, ddof=1) if len(seeds) > 1 else 0.0)
+                      for x, seeds in sorted(line.items()) if seeds]
+            x, mean, spread = np.reshape(points, (-1, 3)).T
+            ax.errorbar(x, mean, yerr=np.where(spread > 0, spread, np.nan), ms=5, lw=1.2, capsize=2, **styles[title])
+        ax.set_xticks(places, [f"{x:g}" for x in places])
+    return _panelled(figure, styles, panels, xlabel, ylabel, f"{ylabel} over {xlabel}")
+
+
+def trade(panels: dict, *, xlabel: str, ylabel: str):
+    """Draw one score against another, as a weight is varied: a panel for each condition, a line for each kind of loss.
+
+    Parameters
+    ----------
+    panels : dict of str to dict of str to dict of float to list of (float, float)
+        Panel -> line -> weight -> both scores of each seed. Weight 0 is for what has none, such as a baseline.
+    xlabel, ylabel : str
+        Of the first score and of the second.
+
+    Returns
+    -------
+    matplotlib Figure
+        Markers: means over seeds; their area goes with the root of the weight, relative to the largest one of that line
+        in that panel. Lines go from weight to weight.
+    """
+    styles, figure, axes = _lines(panels, 3.2)
+    for ax, lines in zip(axes, panels.values()):
+        for title, line in lines.items():
+            points = [(weight, *np.mean(seeds, 0)) for weight, seeds in sorted(line.items()) if seeds]
+            weight, x, y = np.reshape(points, (-1, 3)).T
+            style = styles[title]
+            ax.plot(x, y, color=style["color"], ls=style["ls"], lw=0.8, alpha=0.6)
+            area = LARGEST * np.where(weight > 0, np.sqrt(weight / max(weight.max(initial=0), 1e-9)), 0.5)
+            ax.scatter(x, y, s=area, color=style["color"], marker=style["marker"], alpha=0.8, zorder=3)
+    return _panelled(figure, styles, panels, xlabel, ylabel,
+                     f"{ylabel} against {xlabel}, larger markers for larger weights")
+
+
+def _lines(panels: dict, height: float):
+    """Give lines the same style in every panel, and make a grid of panels, two in a row."""
+    titles = list(dict.fromkeys(title for lines in panels.values() for title in lines))
+    styles = {title: {"color": DISTINCT[k % len(DISTINCT)], "marker": MARKERS[k % len(MARKERS)],
+                      "ls": ("-", "--", ":", "-.")[k % 4], "label": title} for k, title in enumerate(titles)}
+    n_columns = min(len(panels), 3 if len(panels) % 2 else 2)
+    figure, axes = _figure(-(-len(panels) // n_columns), 8.0, height, n_columns, sharex=True, sharey=True)
+    for ax in axes[len(panels):]:
+        ax.remove()
+    return styles, figure, axes
+
+
+def _panelled(figure, styles: dict, panels: dict, xlabel: str, ylabel: str, what: str):
+    """Write what stands around the panels, and say what they show."""
+    from matplotlib.lines import Line2D
+    for ax, title in zip(figure.axes, panels):
+        ax.set_title(title, fontsize=9)
+        ax.tick_params(labelsize=8)
+        ax.grid(alpha=0.3)
+    figure.supxlabel(xlabel, fontsize=9)
+    figure.supylabel(ylabel, fontsize=9)
+    figure.legend(handles=[Line2D([], [], **style) for style in styles.values()], loc="outside upper center",
+                  ncols=min(4, len(styles)), fontsize=8, frameon=False)
+    return _close(figure, f"{what}, in panels: {'; '.join(panels)}. Lines: {', '.join(styles)}.")

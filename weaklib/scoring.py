@@ -15,6 +15,8 @@ noisy_speech
     Speech in noise.
 on
     Scores under the name of a split.
+typical
+    Which item is an example of them, and how typical it is.
 """
 from __future__ import annotations
 
@@ -112,6 +114,16 @@ def noisy_speech(model, items) -> dict:
 def on(split: str, scores: dict) -> dict:
     """Scores under the name of a split, as a table looks for them: ``metric/split``."""
     return {f"{metric}/{split}": values for metric, values in scores.items()}
+
+
+def typical(scores: list[float]) -> tuple[int, str]:
+    """Pick the item that scores nearest to the mean, neither the best nor the worst: its index, and words that compare
+    it with the others, in dB.
+    """
+    mean = float(np.mean(scores))
+    k = int(np.abs(np.subtract(scores, mean)).argmin())
+    return k, (f"{scores[k]:.1f} dB; {len(scores)} such items: {mean:.1f} dB on average, {min(scores):.1f} to "
+               f"{max(scores):.1f} dB")
 
 
 def _one(metric, *signals) -> float:

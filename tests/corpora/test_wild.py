@@ -8,7 +8,7 @@ import torch
 
 from weaklib import files
 from weaklib.audio import db, rms
-from weaklib.corpora import SPLITS, Corpus, cache, espeak, foley, load, outdoors, rooms, talkers, wild
+from weaklib.corpora import SPLITS, Corpus, cache, datasheet, espeak, foley, load, outdoors, rooms, talkers, wild
 from weaklib.corpora.wild import CLASSES, SCENES
 
 SR = 16000
@@ -85,6 +85,13 @@ def test_labels_are_the_classes_in_an_order_that_tells_nothing(items):
         assert item["labels"] == sorted(set(item["labels"])) and set(item["labels"]) <= set(CLASSES)
 
 
+def test_the_datasheet_has_the_scenes():
+    rows = [line.strip("| ").split(" | ") for line in datasheet("wild").splitlines() if line.startswith("| ")]
+    told = {row[0]: row[1:] for row in rows if row[0] in SCENES}
+    assert told == {name: [f"{scene.indoors:.0%}", ", ".join(f"{a} {p:.0%} ({level:+g})" for a, (p, level) in
+                                                             scene.heard.items())] for name, scene in SCENES.items()}
+
+
 # Mixtures
 
 @pytest.fixture
@@ -101,8 +108,8 @@ def tones(corpus):
 def test_every_label_is_heard_at_the_level_of_its_scene_and_nothing_else(corpus, tones):
     tones._devices = [np.ones_like(device) for device in corpus._devices]
     off = []
-    for i in range(120):
-        scene = SCENES[list(SCENES)[corpus.rng(1, i).integers(len(SCENES))]]
+    for i in range(250):
+        scene = SCENES[list(SCENES)[corpus.rng(wild.ITEM, i).integers(len(SCENES))]]
         item = tones[i]
         spectrum = np.abs(np.fft.rfft(item["mix"].numpy()))
         power = {name: np.sum(spectrum[2 * pitch - 50:2 * pitch + 50] ** 2) for name, pitch in tones.pitches.items()}

@@ -43,8 +43,8 @@ MODULES = {
     "yfcc100m": "clips", "audioset": "clips", "librifsd": "librifsd",
     "slakh": "slakh", "babyslakh": "slakh", "slakh_uncorrected": "slakh", "babyslakh_uncorrected": "slakh",
 }
-#: Module -> version, raised by hand when the sound changes: part of the key of every run. That of `noisy` changes when
-#: that of `talkers` or `sounds` does.
+#: Module -> version, raised by hand when the sound changes: part of the key of every run. `noisy` is raised with
+#: `talkers` and `sounds`, of which it is made.
 VERSIONS = {"talkers": 1, "sounds": 1, "noisy": 1, "wild": 1, "band": 1, "slakh": 1, "folder": 1,
             "fuss": 1, "twomix": 1, "clips": 1, "librifsd": 1}
 

@@ -11,6 +11,8 @@ Talkers
     A split, item by item.
 speakers, sentences
     Who talks, and what they say.
+trimmed, joined
+    From sentences that are spoken to utterances.
 """
 from __future__ import annotations
 

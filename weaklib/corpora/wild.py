@@ -140,6 +140,9 @@ class Wild(Corpus):
                 "rooms": (48, 12, 12), "devices": (48, 12, 12), "duration": 10.0}}
     OPTIONS = {"duration": Option(float, least=talkers.SHORTEST, most="duration"), "n_items": Option(int, least=1)}
     STANDS_IN_FOR = "YFCC100m or AudioSet"
+    READER = "yfcc100m"
+
+    classes = CLASSES
 
     def open(self):
         sizes = {name: self.sizes[name] for name in ("instances", "speakers", "sentences", "duration")}

@@ -22,10 +22,20 @@ from weaklib.tables import Row, Table
 
 @dataclass(frozen=True)
 class Preset:
-    """What all runs share, and for each kind of training what is special to it, see `changed`."""
+    """What all runs share, for each kind of training what is special to it, see `changed`, and which corpora it has in
+    the place of those that rows name.
+    """
 
     config: Config
     kinds: dict[str, dict] = field(default_factory=dict)
+    corpora: dict[str, str] = field(default_factory=dict)
+
+    def of(self, kind: str, changes: dict) -> Config:
+        """Return the config of a row of a kind, with its changes."""
+        own = changed(changed(self.config, self.kinds.get(kind, {})), changes)
+        named = {f.name: getattr(own, f.name) for f in fields(own)}
+        return replace(own, **{name: self.corpora[value] for name, value in named.items()
+                               if isinstance(value, str) and value in self.corpora})
 
 
 @dataclass(frozen=True)
