@@ -113,6 +113,14 @@ def test_published_setting(row, n_out, sr, parameters):
         assert sum(p.numel() for p in bare.parameters()) == 9_067_009
 
 
+@pytest.mark.parametrize("row, want", [
+    ("dry_2src_matched_unsup90", ("wsj0_2mix", "wsj0_2mix", "wsj0_2mix")), ("mixit_3out", ("librifsd",) * 3),
+    ("fuss16_p02_yfcc", ("fuss", "yfcc100m", "fuss")), ("unsup_yfcc", ("fuss", "yfcc100m", "yfcc100m"))])
+def test_the_preset_of_the_paper_hears_its_data(row, want):
+    cfg = paper.config(row, "paper")
+    assert (cfg.corpus, cfg.mixtures, cfg.supervised, cfg.wild) == (*want, "yfcc100m")
+
+
 def test_p0_is_that_of_the_paper():
     assert {paper.config(row, "paper").p0 for row in paper.grid.tables[2].rows} == {0.0, 0.2}
 
