@@ -261,7 +261,9 @@ def momi(est, ref, mix, *, search="exact", snr_max=30.0):
     """Return the SI-SNRi of the remixes of a mixture of mixtures (MoM), wisdom2020 Section 4.3, wisdom2021 Section 3.
 
     The outputs are assigned to the reference mixtures as the MixIT loss does it best; each remix is compared with its
-    reference, relative to the MoM taken as remix, and the mean is over the references that are not zero.
+    reference, relative to the MoM taken as remix, and the mean is over the references that are not zero. A remix of no
+    outputs has -80 dB: a model that cannot tell two mixtures apart at all, and gives everything to the louder one,
+    has a very low value, and a mean over few such pairs is much below the median.
 
     Parameters
     ----------

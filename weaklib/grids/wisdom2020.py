@@ -130,8 +130,8 @@ UNIVERSAL = Table(
     ), splits={"FUSS": "`sounds`", "YFCC100m": "`wild`"}, corpora={"FUSS": "corpus", "YFCC100m": "wild"}, floor=0.0,
     caption=(
         "Eight outputs. MSi: SI-SNRi of mixtures of two to four sounds; MoMi: SI-SNRi of two mixtures that were added "
-        "up, put together again from the outputs. p0: probability that a supervised example is one mixture instead of "
-        "two."),
+        "up, put together again from the outputs, where a mixture to which no output belongs counts as -80 dB. p0: "
+        "probability that a supervised example is one mixture instead of two."),
     stand_ins={"sounds": "Corpus `sounds`, made by programs, stands in for FUSS.",
                "wild": "Corpus `wild`, scenes of which the kit gives out the mixtures alone, stands in for YFCC100m."})
 
