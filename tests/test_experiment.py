@@ -65,8 +65,8 @@ def test_unknown_rows_and_presets_are_refused_with_the_known_ones(key):
 
 @pytest.mark.parametrize("key", experiment.PAPERS)
 def test_every_row_of_every_preset_has_a_config_of_its_own(key):
-    """But those that report on another's runs; labels are the rows' keys. Corpora are those of the preset, or of laptop for
-    full, and for gpu where a paper wants no more.
+    """But those that report on another's runs; labels are the rows' keys. Corpora are those of the preset, or of laptop
+    for full, and for gpu where a paper wants no more.
     """
     found = experiment.load(key)
     for preset in ("smoke", "laptop", "full", "gpu", "paper"):
