@@ -24,7 +24,7 @@ PRESETS = {
                                                             n_repeats=1, n_dilations=4, skips=False),
                            plan=Plan(steps=30, warmup=5, validate_every=10))),
     "laptop": Preset(Config(batch=8, net=SMALL, plan=Plan(**vars(QUICK) | {"steps": 1000, "validate_every": 100})),
-                     _kinds(AT_16K, enhancement={"steps": 500, "lr": 2e-3}, universal={"steps": 600, "lr": 2e-3})),
+                     _kinds(AT_16K, enhancement={"steps": 400, "lr": 2e-3}, universal={"steps": 400, "lr": 2e-3})),
     "full": Preset(Config(batch=8, net=SMALL, plan=QUICK), _kinds(AT_16K, **SLOWER)),
     # The sizes of the others, in larger batches: one GPU fills the grid in less than an hour.
     "gpu": Preset(Config(batch=32, net=SMALL, plan=QUICK), _kinds(AT_16K, 16, **SLOWER)),
