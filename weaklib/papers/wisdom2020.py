@@ -200,4 +200,4 @@ SEPARATING = Separating(
     about="For two voices. Trained on synthetic speech.", sr=8000, window=512,
     block=4 * 8000,  # twice its training clips: half a block must tell who is who in the next
     outputs=tuple(f"output {i + 1}" for i in range(4)), apply=lambda network, mix: network.separate(mix),
-    ordered=False, fits=lambda config: config["task"] == "speech")
+    ordered=False, fits=lambda config: config.get("task") == "speech")  # revision 1 has none
