@@ -182,21 +182,30 @@ def kept(stage, paper="hung2021", **config):
 
 @pytest.mark.parametrize("do, record", [
     (weaklib.separate, kept("transcriptor")), (weaklib.separate, kept("supervised", "wisdom2020")),
+    (weaklib.separate, kept("sup_2out", "wisdom2020", task="enhancement")),
     (weaklib.transcribe, kept("supervised")), (weaklib.transcribe, kept("transcriptor", judges="activity"))])
 def test_a_record_of_something_else_is_refused(do, record):
     with pytest.raises(WeaklibError, match=record.id):
         do(np.ones(16000), 16000, "hung2021", record=record)
 
 
+def test_a_record_of_an_older_revision_is_passed_over(monkeypatch):
+    """One that has not got the field that a method looks at, as those of wisdom2020 from before it had tasks."""
+    old, new = (kept("mine", "wisdom2020", **config) for config in ({}, {"task": "speech"}))
+    old.weights_path = new.weights_path = "model.safetensors"
+    monkeypatch.setattr(inference.runs, "kept", lambda method: [old, new])
+    assert inference.trained("wisdom2020", "separate") == [new]
+
+
 def test_a_record_says_by_which_method_it_separates(monkeypatch):
     asked = []
     monkeypatch.setattr(inference, "_loaded", lambda method, spec, record, device: asked.append(method) or (
         lambda x: np.zeros((len(x), len(spec.outputs), *x.shape[1:]), np.float32)))
-    for given in ({}, {"record": kept("mine", "wisdom2020")}, {"record": kept("supervised")}):
+    for given in ({}, {"record": kept("mine", "wisdom2020", task="speech")}, {"record": kept("supervised")}):
         weaklib.separate(np.ones(16000), 16000, **given)
     assert asked == ["hung2021", "wisdom2020", "hung2021"]
     with pytest.raises(WeaklibError, match="mine-s0-0 is one of wisdom2020, not of hung2021; leave the method out"):
-        weaklib.separate(np.ones(16000), 16000, "hung2021", record=kept("mine", "wisdom2020"))
+        weaklib.separate(np.ones(16000), 16000, "hung2021", record=kept("mine", "wisdom2020", task="speech"))
 
 
 def test_models_trained_here_are_listed_by_what_they_can_do_and_work(monkeypatch, tmp_path):
@@ -337,7 +346,7 @@ def test_audio_that_is_refused(toy, x, sr, says):
 
 
 @pytest.mark.parametrize("call, says", [
-    (lambda x: weaklib.separate(x, 8000, "nobody"), "'nobody' can separate; choose one of wisdom2020, hung2021"),
+    (lambda x: weaklib.separate(x, 8000, "nobody"), "'nobody' can separate; choose one of " + ", ".join(experiment.PAPERS)),
     (lambda x: weaklib.transcribe(x, 8000, "wisdom2020"), "can transcribe; choose one of hung2021"),
     (lambda x: weaklib.separate(x, 8000, query="a dog"), "takes no query"),
     (lambda x: weaklib.separate(x, 8000, device="tpu"), "Unknown device")])
