@@ -92,7 +92,8 @@ SEPARATION = Table(
         "SI-SDR on held-out songs. Departures from the paper, without which the critic teaches nothing in so short a "
         "time (the rows of c-mix below the control show what each buys): the mixture losses are squared and weigh a "
         "hundredth, a separator begins with its critic's hidden layers, and the critic hears every other estimate "
-        "under another clip. Which of the paper's AML and ATL rows is which is not certain."),
+        "under another clip; the preset `paper` departs in none of this. Which of the paper's AML and ATL rows is "
+        "which is not certain."),
     stand_ins={"band": "Corpus `band`, a rendered trio, stands in for three classes of Slakh2100-split2."})
 
 
