@@ -21,6 +21,7 @@ Figure 2 is an image without printed numbers: its rows have no number to compare
 """
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
@@ -77,7 +78,7 @@ class Config(runs.Config):
     snr_max: float = 30.0        # dB (section 3.1)
     net: Net | None = field(default_factory=Net)  # None: the unprocessed mixture
     plan: training.Plan = field(default_factory=lambda: training.Plan(
-        steps=500_000, decay="constant", ema=0.0, precision="bf16-mixed"))
+        steps=500_000, warmup=0, decay="constant", clip=math.inf, ema=0.0, precision="bf16-mixed"))
 
     def __post_init__(self):
         if self.task not in ("speech", "enhancement", "universal"):

@@ -23,6 +23,7 @@ over classes, not a sum, so that its weight does not depend on how many there ar
 """
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
@@ -80,7 +81,7 @@ class Config(runs.Config):
     net: Net = field(default_factory=lambda: Net(win_length=40, hop_length=20))
     loss: Loss = field(default_factory=Loss)
     plan: training.Plan = field(default_factory=lambda: training.Plan(
-        steps=1_300_000, decay="constant", ema=0.0, precision="bf16-mixed"))
+        steps=1_300_000, warmup=0, decay="constant", clip=math.inf, ema=0.0, precision="bf16-mixed"))
     start: Config | None = None       # the separator to go on from
     classifier: Config | None = None  # that hears the outputs
 
