@@ -13,12 +13,12 @@ CRITERION = "frame F1 on validation, %"
 class Net:
     """Size of a convolutional encoder, or of the decoder that undoes it; axes are (time, frequency)."""
 
-    n_channels: int = 32
-    multipliers: tuple[int, ...] = (1, 2, 2, 4, 8)  # of the channels, by stage
+    widths: tuple[int, ...] = (32, 32, 64, 64, 128, 256)  # channels after the stem and after each stage
     strides: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 2), (1, 2), (1, 2))  # by stage; (1, 1): none
     n_blocks: int = 2            # residual blocks per stage
     attention: int = 2           # first stage, from 0, with linear attention
     stem: tuple[int, int] = (1, 1)  # patch that becomes a pixel; (1, 1): a 3 x 3 convolution instead
+    middle: bool = False         # blocks and attention after all stages
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ class Config(runs.Config):
     n_frames: int = 256          # per chunk, 5.12 s
     batch: int = 64              # unpaired chunks, and paired ones, per step
     pool: int = 128              # earlier fakes of each domain
-    vae_net: Net = field(default_factory=lambda: Net(64, (1, 2, 2, 2), ((2, 2), (2, 2), (2, 2), (1, 1)), attention=0))
+    vae_net: Net = field(default_factory=lambda: Net(
+        (64, 64, 128, 128, 128), ((2, 2), (2, 2), (2, 2), (1, 1)), attention=0, middle=True))
     z_channels: int = 8
     generator: Net = field(default_factory=Net)
     critic_cqt: Critic = field(default_factory=Critic)
