@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from weaklib import files
-from weaklib.corpora import MODULES, SPLITS, datasheet, fluid, load
+from weaklib.corpora import MODULES, SPLITS, datasheet, fluid, guitar, load
 from weaklib.corpora.pieces import Part, Pieces
 
-MODULE = {name: MODULES[name] for name in ("piano", "piano_pool")}
+MODULE = {name: MODULES[name] for name in ("piano", "piano_pool", "guitar")}
 NAMES = tuple(MODULE)
 SR, HOP = 16000, 320
 
@@ -118,6 +118,54 @@ def test_what_the_pedal_holds_sounds():
     assert np.sqrt(np.mean(held[late] ** 2)) > 20 * np.sqrt(np.mean(dry[late] ** 2))
 
 
+# The guitar
+
+def pitch_of(x, about):
+    """The frequency of the strongest partial within a fourth of a pitch, as a MIDI pitch."""
+    spectrum = np.abs(np.fft.rfft(x * np.hanning(len(x)), 16 * len(x)))
+    f = np.fft.rfftfreq(16 * len(x), 1 / SR)
+    midi = 69 + 12 * np.log2(np.maximum(f, 1) / 440)
+    return midi[np.argmax(spectrum * (np.abs(midi - about) < 5))]
+
+
+def test_a_bent_note_arrives_at_the_pitch_that_is_written():
+    for seed in range(40):  # the first bend of all
+        bends = np.array(guitar._bent(np.random.default_rng(seed), 0.5, 0.8))  # too short for vibrato
+        if bends[0, 1] == -200:
+            break
+    assert bends[:, 0].min() == 0.5 and bends[-1, 1] == 0 and np.abs(bends[:, 1]).max() == 200
+    x = Part(np.array([[0.5, 1.5, 64, 90]]), 27, bends=bends).sound(2.0)
+    start, later = x[round(0.505 * SR):][:800], x[round(1.0 * SR):][:4800]
+    assert pitch_of(later, 64) == pytest.approx(64, abs=0.15) and pitch_of(start, 64) < 63.3
+
+
+def test_guitars_are_strummed_string_by_string_within_their_range():
+    corpus = load("guitar", "train", "smoke")
+    notes = [notes for piece in corpus.notes for notes in piece]
+    assert all(40 <= n[:, 2].min() and n[:, 2].max() <= 88 for n in notes)
+    gaps = np.concatenate([np.diff(n[:, 0]) for n in notes])
+    strummed = gaps[gaps < 0.03]
+    assert len(strummed) > 10 and strummed.min() > 0.003  # never two strings at once
+
+
+@pytest.mark.parametrize("root", range(12))
+def test_a_shape_is_a_chord_that_a_hand_can_hold(root):
+    tones = [root, (root + 4) % 12, (root + 7) % 12, (root + 11) % 12]
+    for fret in range(8):
+        shape = guitar._shape(tones, fret)
+        assert shape == sorted(shape) and 3 <= len(shape) <= 6 and shape[0] % 12 == root
+        assert {pitch % 12 for pitch in shape} <= set(tones[:3])
+
+
+def test_the_amplifier_distorts_strings_together():
+    t = np.arange(SR) / SR
+    pair = np.sin(2 * np.pi * 440 * t) + np.sin(2 * np.pi * 660 * t)
+    corpus = load("guitar", "train", "smoke")
+    spectrum = np.abs(np.fft.rfft(corpus.colour(np.random.default_rng(0), pair)))
+    assert spectrum[220] > 0.02 * spectrum[440]  # 2 * 440 - 660, which neither tone has
+    assert spectrum[20:7000].argmax() + 20 in (440, 660)
+
+
 # What is where
 
 def test_no_piece_is_in_two_splits_or_two_corpora():
@@ -177,7 +225,8 @@ def test_the_same_bytes_again_and_in_another_process(tmp_path):
             assert files.sha256(folder / part) == files.sha256(files.home() / "corpora" / folder.name / part)
 
 
-@pytest.mark.parametrize("name, names", [("piano", ("MAESTRO", "GPL-2", "pedal"))])
+@pytest.mark.parametrize("name, names", [
+    ("piano", ("MAESTRO", "GPL-2", "pedal")), ("guitar", ("GuitarSet", "GPL-2", "acoustic"))])
 def test_datasheets_name_stand_in_and_licences(name, names):
     text = datasheet(name)
     assert all(word in text for word in names)
