@@ -1,4 +1,4 @@
-"""Songs with a stem and a score for each instrument, cut into clips: what `band` and `slakh` share.
+"""Songs with their scores, cut into clips: what `band`, `slakh` and the pieces of `pieces` share.
 
 Contents
 --------
@@ -70,9 +70,12 @@ class Scored(Corpus):
         notes = [rolls.cut(source, start / self.sr, self.n_samples / self.sr) for source in self.notes[song]]
         n_frames = rolls.n_frames(self.n_samples, self.hop_length)
         roll = np.stack([rolls.piano_roll(source, n_frames, self.sr / self.hop_length) for source in notes])
-        sources = self.samples(song, start) / np.float32(2 ** 15)
-        return mixed(sources, list(self.INSTRUMENTS), roll=torch.from_numpy(roll),
-                     notes=[torch.from_numpy(source.astype(np.float32)) for source in notes])
+        return self.sound(song, start) | {"roll": torch.from_numpy(roll),
+                                          "notes": [torch.from_numpy(source.astype(np.float32)) for source in notes]}
+
+    def sound(self, song: int, start: int) -> dict:
+        """Return what an item holds besides its score."""
+        return mixed(self.samples(song, start) / np.float32(2 ** 15), list(self.INSTRUMENTS))
 
 
 def by_song(notes, n_songs: int, n_sources: int) -> list[list[np.ndarray]]:

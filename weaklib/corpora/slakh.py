@@ -30,7 +30,7 @@ from weaklib.corpora.band import INSTRUMENTS, SR
 from weaklib.corpora.scored import Scored, by_song
 from weaklib.files import WeaklibError
 from weaklib.progress import track as progress
-from weaklib.rolls import LOWEST, PITCHES
+from weaklib.rolls import LOWEST, PITCHES, sustained
 
 UNCORRECTED = "_uncorrected"  # what the name of a corpus ends in if its bass is left as written
 #: Corpus -> its folder as unpacked, how that may begin, and the archive.
@@ -278,18 +278,4 @@ def _score(path: Path) -> np.ndarray:
         raise _LeftOut("no notes")
     pedal = sorted((c.time, c.value >= DOWN) for i in played for c in i.control_changes if c.number == PEDAL)
     notes = np.array(notes, dtype=np.float64)
-    return np.column_stack([notes, _held(notes, np.array(pedal, dtype=np.float64).reshape(-1, 2))])
-
-
-def _held(notes, pedal):
-    """Offsets of notes (n, 4) under the pedal, (m, 2) of time and state: its release, or the key's next stroke."""
-    times, down = pedal[:, 0], pedal[:, 1] > 0
-    end = max(notes[:, 1].max(), times.max(initial=0))
-    held = notes[:, 1].copy()
-    for i, (_, offset, pitch, _) in enumerate(notes):
-        k = np.searchsorted(times, offset, side="right")
-        if k and down[k - 1]:
-            release = times[k:][~down[k:]]
-            again = notes[i + 1:, 0][notes[i + 1:, 2] == pitch]
-            held[i] = max(offset, min([*release[:1], *again[:1], end]))
-    return held
+    return np.column_stack([notes, sustained(notes, np.array(pedal, dtype=np.float64).reshape(-1, 2))])
