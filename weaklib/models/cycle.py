@@ -81,7 +81,7 @@ class Patches(nn.Module):
     def forward(self, x):
         (a, b), (t, f) = self.size, x.shape[2:]
         x = x.unflatten(3, (f // b, b)).unflatten(2, (t // a, a))  # (batch, channel, t, a, f, b)
-        return x.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+        return x.permute(0, 1, 3, 5, 2, 4).flatten(1, 3).contiguous(memory_format=torch.channels_last)
 
 
 class Unpatched(nn.Module):
@@ -93,7 +93,7 @@ class Unpatched(nn.Module):
 
     def forward(self, x):
         x = x.unflatten(1, (-1, *self.size))  # (batch, channel, a, b, t, f)
-        return x.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
+        return x.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3).contiguous(memory_format=torch.channels_last)
 
 
 def down(n_in: int, n_out: int, stride) -> nn.Module:
