@@ -28,7 +28,7 @@ from weaklib import files, rolls
 from weaklib.corpora import SHORTEST, Option, fluid, rooms
 from weaklib.corpora.material import SR
 from weaklib.corpora.outdoors import microphone
-from weaklib.corpora.scored import Scored, by_song
+from weaklib.corpora.scored import DOWN, PEDAL, Scored, by_song
 from weaklib.midi import instrument, pretty_midi
 from weaklib.progress import track
 
@@ -38,7 +38,6 @@ POOL = "_pool"  # what the name of a pool ends in
 PEAKS = (0.4, 0.9)  # of a piece
 ROOM_SEED = 2  # other rooms than those of the corpora of talkers and sounds
 DETUNED = 12.0  # cents, standard deviation of a pool's tuning
-PEDAL, DOWN = 64, 64  # the controller of the sustain pedal, and from which value on it is down
 BEND = 4096 / 100  # steps of the pitch wheel to a cent: it reaches two semitones
 
 

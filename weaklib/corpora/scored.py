@@ -6,6 +6,8 @@ Scored
     A split of such songs.
 by_song
     Stored notes, by song and source.
+played
+    The notes of a MIDI file's instruments, and how long they sound.
 """
 from __future__ import annotations
 
@@ -16,6 +18,8 @@ import torch
 
 from weaklib import rolls
 from weaklib.corpora import SHORTEST, Corpus, Option, mixed
+
+PEDAL, DOWN = 64, 64  # the controller of the sustain pedal, and from which value on it is down
 
 
 class Scored(Corpus):
@@ -82,3 +86,17 @@ def by_song(notes, n_songs: int, n_sources: int) -> list[list[np.ndarray]]:
     """Part notes (n, 6), sorted by song, with song and source in the first two columns: a list of lists of (n, 4)."""
     songs = np.split(notes[:, 1:], np.searchsorted(notes[:, 0], np.arange(1, n_songs)))
     return [[song[song[:, 0] == source, 1:] for source in range(n_sources)] for song in songs]
+
+
+def played(instruments) -> np.ndarray:
+    """Return the notes of instruments that share a pedal, by onset.
+
+    Returns
+    -------
+    array, shape=(n, 5)
+        Onset (s), offset (s) of the key, MIDI pitch, velocity, offset under the pedal (s), see `rolls.sustained`.
+    """
+    notes = sorted((n.start, n.end, n.pitch, n.velocity) for i in instruments for n in i.notes)
+    pedal = sorted((c.time, c.value >= DOWN) for i in instruments for c in i.control_changes if c.number == PEDAL)
+    notes = np.array(notes, dtype=np.float64).reshape(-1, 4)
+    return np.column_stack([notes, rolls.sustained(notes, np.array(pedal, dtype=np.float64).reshape(-1, 2))])

@@ -27,10 +27,10 @@ import numpy as np
 from weaklib import audio, files, midi
 from weaklib.corpora import SPLITS, Option, cache
 from weaklib.corpora.band import INSTRUMENTS, SR
-from weaklib.corpora.scored import Scored, by_song
+from weaklib.corpora.scored import Scored, by_song, played
 from weaklib.files import WeaklibError
 from weaklib.progress import track as progress
-from weaklib.rolls import LOWEST, PITCHES, sustained
+from weaklib.rolls import LOWEST, PITCHES
 
 UNCORRECTED = "_uncorrected"  # what the name of a corpus ends in if its bass is left as written
 #: Corpus -> its folder as unpacked, how that may begin, and the archive.
@@ -49,7 +49,6 @@ PROGRAMS = {"piano": (0, 1, 3, 6), "guitar": (29, 30), "bass": (33, 34, 35, 36, 
 PIANOS = ("ragtime_piano the_giant_hard_and_tough the_giant_modern_studio the_giant_vibrant alicias_keys the_grandeur "
           "the_gentleman grand_piano upright_piano harpsichord concert_grand august_foerster_grand").split()
 SLAP = "scarbee_jay_bass_slap_both"  # the one bass that sounds as its score says; the others sound an octave lower
-PEDAL, DOWN = 64, 64  # the controller of the sustain pedal, and from which value on it is down
 TRACK_BYTES = 145 * 3600 // 2100 * SR * 2 * 2  # roughly, in the store: a track of mean length with two of the classes
 
 
@@ -270,12 +269,9 @@ def _stem(folder: Path, stem: str) -> tuple[np.ndarray, np.ndarray]:
 def _score(path: Path) -> np.ndarray:
     """Read a MIDI file: array (n, 5) of onset (s), offset (s), pitch, velocity, offset under the pedal (s)."""
     try:
-        played = midi.read(path).instruments
+        instruments = midi.read(path).instruments
     except WeaklibError as e:
         raise _LeftOut("damaged MIDI") from e
-    notes = sorted((n.start, n.end, n.pitch, n.velocity) for i in played for n in i.notes)
-    if not notes:
+    if not any(i.notes for i in instruments):
         raise _LeftOut("no notes")
-    pedal = sorted((c.time, c.value >= DOWN) for i in played for c in i.control_changes if c.number == PEDAL)
-    notes = np.array(notes, dtype=np.float64)
-    return np.column_stack([notes, sustained(notes, np.array(pedal, dtype=np.float64).reshape(-1, 2))])
+    return played(instruments)

@@ -469,12 +469,13 @@ def transcribed(est, ref) -> dict:
     """Score rolls (chunk, instrument, pitch, frame); see `score`."""
     all_est, all_ref = est.any(1), ref.any(1)
     shifted, shift = metrics.best_shift(all_est, all_ref)
-    scores = {"f1": [100 * metrics.pooled_f1(all_est, all_ref)],
-              "f1_chunk": (100 * metrics.chunk_f1(all_est, all_ref)).tolist(),
+    scores = {"frame_f1": [100 * metrics.pooled_f1(all_est, all_ref)],
+              "frame_f1_chunks": (100 * metrics.chunk_f1(all_est, all_ref)).tolist(),
               "best_shift": [shift], "best_shift_f1": [100 * shifted]}
     if est.shape[1] > 1:
         scores |= {name: [100 * metrics.instrument_f1(est, ref, average)] for name, average in (
-            ("multi_f1", "micro"), ("multi_f1_active", "active"), ("multi_f1_released", "released"))}
+            ("multi_inst_frame_f1", "micro"), ("multi_inst_frame_f1_active", "active"),
+            ("multi_inst_frame_f1_released", "released"))}
     return scores
 
 
@@ -484,11 +485,11 @@ def score(model, cfg: Config) -> dict:
     Returns
     -------
     dict of str to list of float
-        ``f1``, %: one number, of the whole split; ``f1_chunk``, %: per chunk, by the released formula;
+        ``frame_f1``, %: one number, of the whole split; ``frame_f1_chunks``, %: per chunk, by the released formula;
         ``best_shift`` (semitones) and ``best_shift_f1`` (%), see `metrics.best_shift`; with several instruments
-        ``multi_f1``, ``multi_f1_active`` and ``multi_f1_released``, see `metrics.instrument_f1`, and the others of all
-        of them together. Of generators also ``validation_f1``, with pairs ``train_f1`` on them, and all of the former
-        on the other corpus, as ``f1/guitar``.
+        ``multi_inst_frame_f1``, the same with ``_active`` and ``_released``, see `metrics.instrument_f1`, and the
+        others of all of them together. Of generators also ``frame_f1/validation``, with pairs ``frame_f1/train`` on
+        them, and all of the former on the corpus `also`, as ``frame_f1/also``.
     """
     heard = cfg.stage == "cycle"
     scores = transcribed(*predictions(model, Chunks(cfg.corpus, "test", cfg, heard)))
@@ -499,9 +500,9 @@ def score(model, cfg: Config) -> dict:
         train = Chunks(cfg.corpus, "train", cfg)
         parts["train"] = train, subset(len(train), cfg.paired, cfg.seed, 0)
     for name, (chunks, chosen) in parts.items():
-        scores[f"{name}_f1"] = [100 * _together_f1(*predictions(model, chunks, chosen))]
+        scores[f"frame_f1/{name}"] = [100 * _together_f1(*predictions(model, chunks, chosen))]
     if cfg.also:
-        scores |= scoring.on(cfg.also, transcribed(*predictions(model, Chunks(cfg.also, "test", cfg))))
+        scores |= scoring.on("also", transcribed(*predictions(model, Chunks(cfg.also, "test", cfg))))
     return scores
 
 
