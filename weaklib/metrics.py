@@ -553,9 +553,10 @@ def best_shift(est, ref, most: int = 12):
 def moved(roll, shift: int):
     """Move a roll ``(..., pitch, frame)`` up by semitones: what leaves the keys is lost, and silence moves in."""
     n = roll.shape[-2]
-    moved = torch.zeros_like(roll) if isinstance(roll, torch.Tensor) else np.zeros_like(roll)
-    moved[..., max(0, shift):n + min(0, shift), :] = roll[..., max(0, -shift):n - max(0, shift), :]
-    return moved
+    shift = max(-n, min(n, shift))
+    out = torch.zeros_like(roll) if isinstance(roll, torch.Tensor) else np.zeros_like(roll)
+    out[..., max(0, shift):n + min(0, shift), :] = roll[..., max(0, -shift):n - max(0, shift), :]
+    return out
 
 
 def false_discovery_rate(est, ref):
