@@ -244,9 +244,10 @@ def test_short_trainings_learn(tmp_path, monkeypatch):
     training.fit(cycle.model, cycle.draw, cycle.loss, cfg.plan, tmp_path / "cycle", validate=cycle.validate,
                  device="cpu")
     after = method.score(cycle.model, cfg)
-    assert after["train_f1"][0] > before["train_f1"][0] + 25
-    assert set(after) == {"f1", "f1_chunk", "best_shift", "best_shift_f1", "validation_f1", "train_f1"}
-    assert {name for name, values in after.items() if len(values) > 1} == {"f1_chunk"}
+    assert after["frame_f1/train"][0] > before["frame_f1/train"][0] + 25
+    assert set(after) == {"frame_f1", "frame_f1_chunks", "best_shift", "best_shift_f1", "frame_f1/validation",
+                          "frame_f1/train"}
+    assert {name for name, values in after.items() if len(values) > 1} == {"frame_f1_chunks"}
 
 
 # Scores
@@ -255,11 +256,11 @@ def test_scores_of_a_known_transcription():
     ref = torch.rand(5, 2, 88, 10) < 0.1
     est = torch.cat([torch.zeros(5, 2, 2, 10, dtype=bool), ref[:, :, :-2]], 2)  # two semitones too high
     found = {name: [float(x) for x in values] for name, values in method.transcribed(est, ref).items()}
-    assert found["best_shift"] == [-2] and found["best_shift_f1"][0] > 95 > 30 > found["f1"][0]
-    assert len(found["f1_chunk"]) == 5
-    assert found["multi_f1"] == [100 * float(metrics.pooled_f1(est, ref))]
+    assert found["best_shift"] == [-2] and found["best_shift_f1"][0] > 95 > 30 > found["frame_f1"][0]
+    assert len(found["frame_f1_chunks"]) == 5
+    assert found["multi_inst_frame_f1"] == [100 * float(metrics.pooled_f1(est, ref))]
     perfect = method.transcribed(ref, ref)
-    assert perfect["f1"] == perfect["multi_f1"] == [100.0]
+    assert perfect["frame_f1"] == perfect["multi_inst_frame_f1"] == [100.0]
 
 
 def test_audio_of_any_length_is_transcribed():

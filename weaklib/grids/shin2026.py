@@ -78,6 +78,8 @@ MULTI = Metric("multi_inst_frame_f1", "multi-instrument Frame F1", "%")
 RELEASED = Metric("multi_inst_frame_f1_released", "the same by the released formula", "%", shown=False)
 PIANO, GUITAR, CHAMBER = "MAESTRO test", "GuitarSet test", "MusicNet-EM test"
 ON = {PIANO: "corpus", GUITAR: "also"}
+#: The best guesses that do not listen, always the commonest pitches, reach 17.6 % on `piano`, 15.3 % on `guitar`.
+DEAF, DEAF_TO_GUITAR = 18.0, 16.0
 UNPAIRED, NONE = {"audio_share": 1.0, "scores_share": 1.0}, {"audio_share": 0.0, "scores_share": 0.0}
 PIANO_STAND_INS = {"piano": "Corpora `piano` and `piano_pool`, rendered solo piano, stand in for MAESTRO: one hour in "
                             "place of 161, so that a share of it is a 161st of the paper's hours."}
@@ -116,7 +118,7 @@ MAIN = Table(
         *_share("r1_9", SHARES["r1_9"]),
         _row("r1_0_paired_only", "100 % paired, paired only", "paired", {"paired": 1.0} | NONE, role="supervised",
              method="Paired only", headline=True),
-    ), splits={PIANO: "piano", GUITAR: "guitar"}, corpora=ON, floor=20.0, caption=(
+    ), splits={PIANO: "piano", GUITAR: "guitar"}, corpora=ON, floor=DEAF, caption=(
         f"Shares are of the training chunks; the paper has 0.1, 1, 5, 10 and 100 %, and 0.3 % is ours. {AVERAGES} On "
         "guitar no model was trained, so that the two columns are Figure 4. Of the paper's two runs on unpaired data "
         "only, one came out shifted by itself. Here one is begun on a tenth of the pairs with scores two semitones "
@@ -146,7 +148,7 @@ MODALITY = Table(
         _pools("score_only_90", "+ unpaired scores, 1:90", 0.1, 0.9, headline=True),
         _pools("audio_score_90", "+ both, 1:90", 0.9, 0.9),
         _shown("audio_score_100", "+ both, 1:100", "r1_100_paired_unpaired", headline=True),
-    ), splits={PIANO: ""}, corpora={PIANO: "corpus"}, floor=20.0, caption=(
+    ), splits={PIANO: ""}, corpora={PIANO: "corpus"}, floor=DEAF, caption=(
         f"With 1 % of pairs. Of the other modality the rows with audio or scores have ten times the pairs, as the "
         f"paper's Section 5.3 has it, and not none. {AVERAGES}"), stand_ins=PIANO_STAND_INS)
 
@@ -168,7 +170,7 @@ ZERO_SHOT = Table(
         _shown("paired_only_1h6", "1 % paired, paired only", "r1_100_paired_only", headline=True, role="supervised"),
         _shown("paired_unpaired_1_100", "1 % paired, paired + unpaired", "r1_100_paired_unpaired", headline=True),
         _shown("paired_only_full", "100 % paired, paired only", "r1_0_paired_only", headline=True, role="supervised"),
-    ), splits={GUITAR: ""}, corpora=ON, floor=20.0, caption=f"The models of Table 1. {AVERAGES}", stand_ins=STAND_INS)
+    ), splits={GUITAR: ""}, corpora=ON, floor=DEAF_TO_GUITAR, caption=f"The models of Table 1. {AVERAGES}", stand_ins=STAND_INS)
 
 OVERFITTING = Table(
     "table5", "5", "Table 5: unpaired data against overfitting", (F1, CHUNKS), (
@@ -219,7 +221,7 @@ BUDGETS = Table(
         _shown("fig5_audio_heavy_10x", "1:90:10, audio-heavy", "audio_only_90", headline=True),
         _shown("fig5_score_heavy_10x", "1:10:90, score-heavy", "score_only_90", headline=True),
         _shown("fig5_both_90x", "1:90:90, both", "audio_score_90")),
-    splits={PIANO: ""}, corpora={PIANO: "corpus"}, floor=20.0, caption=(
+    splits={PIANO: ""}, corpora={PIANO: "corpus"}, floor=DEAF, caption=(
         "Paired to audio to scores, with 1 % of pairs. The figure shows F1 over the training, of which these are the "
         "ends; the text says that audio-heavy and both end above 72 where the minor modality has ten times the pairs, "
         f"and that audio-heavy collapses where it has as much. {AVERAGES}"), stand_ins=PIANO_STAND_INS)
