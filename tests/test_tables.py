@@ -76,7 +76,7 @@ def test_a_score_is_named_by_what_is_heard_metric_and_split():
 def test_a_split_may_go_by_another_name_in_records_and_a_row_may_be_about_one_split_only(paper):
     """What it is not about it has no score for, so that the cell is a dash."""
     parts = table(splits={"train": "", "val": ""}, parts={"val": "validation"})
-    one = Row("one", "One", only="val")
+    one = Row("one", "One", only="val", role="reference")
     assert [parts.score(ROWS[2], GAIN, split) for split in parts.splits] == ["gain/train", "gain/validation"]
     assert [parts.score(one, GAIN, split) for split in parts.splits] == ["", "gain/validation"]
     both = record(**{"gain/train": 9.0, "gain/validation": 4.0})

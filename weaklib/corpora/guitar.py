@@ -44,7 +44,7 @@ class Guitar(Pieces):
 
     classes = ("guitar",)
 
-    def perform(self, rng, seconds):
+    def perform(self, rng, seconds, i):
         tonic, mode, tempo = int(rng.integers(12)), str(rng.choice(list(SCALES))), float(rng.uniform(*TEMPO))
         clock = Clock(rng, tempo, seconds, FREEDOM)
         n_bars = max(1, clock.beats // METRE)
