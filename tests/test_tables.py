@@ -73,6 +73,25 @@ def test_a_score_is_named_by_what_is_heard_metric_and_split():
         "gain", "gain/wild", "gain/bass", "alone/gain", "alone/gain/wild", "alone/gain/bass"]
 
 
+def test_a_split_may_go_by_another_name_in_records_and_a_row_may_be_about_one_split_only(paper):
+    """What it is not about it has no score for, so that the cell is a dash."""
+    parts = table(splits={"train": "", "val": ""}, parts={"val": "validation"})
+    one = Row("one", "One", only="val", role="reference")
+    assert [parts.score(ROWS[2], GAIN, split) for split in parts.splits] == ["gain/train", "gain/validation"]
+    assert [parts.score(one, GAIN, split) for split in parts.splits] == ["", "gain/validation"]
+    both = record(**{"gain/train": 9.0, "gain/validation": 4.0})
+    own = table(rows=(one, Row("other", "Other")), splits={"train": "", "val": "val"}, parts={"val": "validation"})
+    _, body, _ = rendered(own, {"here": {row: [both] for row in own.rows}})
+    assert body == {"One": ["–", "4.0"], "Other": ["9.0", "4.0"]}
+    assert [(line["row"], line["split"]) for line in tables.tidy("toy", own, {row: [both] for row in own.rows})] == [
+        ("one", "val"), ("other", "train"), ("other", "val")]
+
+
+def test_what_is_better_neither_way_has_no_best(paper):
+    shift = Metric("gain", "Shift", "semitones", better="")
+    assert shift.heading == "Shift (semitones)" and bold(shift, records(a=[3.0], b=[-2.0])) == [set()]
+
+
 def test_a_split_may_be_a_corpus_of_its_own():
     config = {"corpus": "sounds", "wild": "scenes"}
     assert [table(**OWN).corpus(config, split) for split in SPLITS] == ["sounds", "scenes", "sounds"]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # the command line says what it can do before torch is there
     from weaklib import training
 
 #: In the order of the notebooks.
-PAPERS = ("wisdom2020", "wisdom2021", "hung2021")
+PAPERS = ("wisdom2020", "wisdom2021", "hung2021", "shin2026")
 NEEDED = ("CRITERION", "Config", "build", "task", "score")  #: what a paper's module has, see `Method`
 
 

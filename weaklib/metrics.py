@@ -24,6 +24,8 @@ bss_eval
     SDR, SIR and SAR of BSS Eval version 3.
 note_accuracy, frame_f1, false_discovery_rate
     Of transcriptions, as rolls: counted over pitches and frames.
+pooled_f1, chunk_f1, instrument_f1, best_shift, moved
+    Of the transcription of a whole split, in as many ways as there are to take its mean.
 onset_f1
     Of transcriptions, as notes.
 
@@ -461,6 +463,102 @@ def frame_f1(est, ref):
     """Return the frame-level F1 ``2 TP / (2 TP + FP + FN)``; arguments and result as in `note_accuracy`."""
     hit, extra, missed = _counts(est, ref)
     return _like(2 * hit / (2 * hit + extra + missed), est)
+
+
+def pooled_f1(est, ref):
+    """Return the frame-level F1 of everything at once (micro): counts are summed over all axes.
+
+    Parameters
+    ----------
+    est, ref : Tensor or array, shape=(..., pitch, frame)
+        Rolls; what is above 0 sounds.
+
+    Returns
+    -------
+    float64 of the kind of `est`
+        NaN where neither has a note anywhere.
+    """
+    hit, extra, missed = (count.sum() for count in _counts(est, ref))
+    return _like(2 * hit / (2 * hit + extra + missed), est)
+
+
+def chunk_f1(est, ref):
+    """Return the frame-level F1 of every chunk, 0 where neither has a note, as shin2026's released code has it.
+
+    That punishes silence that was rightly found: its mean over chunks is below 1 even for a perfect transcription. Use
+    `pooled_f1` unless you compare with that code. Arguments as in `frame_f1`.
+
+    Returns
+    -------
+    Tensor or array, shape=(...,), float64
+    """
+    hit, extra, missed = _counts(est, ref)
+    return _like((2 * hit / (2 * hit + extra + missed)).nan_to_num(0.0), est)
+
+
+def instrument_f1(est, ref, average: str = "micro"):
+    """Return the F1 of a transcription that also says who plays.
+
+    Parameters
+    ----------
+    est, ref : Tensor or array, shape=(chunk, instrument, pitch, frame)
+        Rolls; what is above 0 sounds.
+    average : {"micro", "active", "released"}
+        Counts summed over everything; the mean over pairs of chunk and instrument in which it has notes to play; or the
+        mean over all pairs, those in which it is silent being 0 even if they were found silent, as shin2026's released
+        code has it. That one cannot exceed the share of the pairs with notes: 0.175 on the test split of MusicNet-EM,
+        where 1.927 of 11 instruments play.
+
+    Returns
+    -------
+    float64 of the kind of `est`
+        NaN where there is nothing to take the mean of.
+
+    Raises
+    ------
+    WeaklibError
+        If `average` is unknown, or the rolls have other axes.
+    """
+    if average not in ("micro", "active", "released"):
+        raise WeaklibError(f"Unknown average {average!r} of instruments; choose micro, active or released.")
+    if np.ndim(ref) != 4:
+        raise WeaklibError(f"Rolls of shape {tuple(np.shape(ref))} must be (chunk, instrument, pitch, frame).")
+    if average == "micro":
+        return pooled_f1(est, ref)
+    hit, extra, missed = _counts(est, ref)
+    f1 = (2 * hit / (2 * hit + extra + missed)).nan_to_num(0.0)
+    return _like(f1.mean() if average == "released" else f1[hit + missed > 0].mean(), est)
+
+
+def best_shift(est, ref, most: int = 12):
+    """Find by how many semitones an estimate must be moved to fit best: the failure of shin2026's Figure 3.
+
+    Parameters
+    ----------
+    est, ref : Tensor or array, shape=(..., pitch, frame)
+        Rolls; what is above 0 sounds. What is moved off the keys is lost.
+    most : int, semitones
+        Shifts from ``-most`` to ``most`` are tried.
+
+    Returns
+    -------
+    f1 : float64 of the kind of `est`
+        `pooled_f1` of the estimate so moved.
+    shift : int, semitones
+        Below 0 for an estimate that is too high; of equal ones the smallest.
+    """
+    found = {shift: pooled_f1(moved(est, shift), ref) for shift in sorted(range(-most, most + 1), key=abs)}
+    shift = max(found, key=lambda s: -1 if np.isnan(float(found[s])) else float(found[s]))
+    return found[shift], shift
+
+
+def moved(roll, shift: int):
+    """Move a roll ``(..., pitch, frame)`` up by semitones: what leaves the keys is lost, and silence moves in."""
+    n = roll.shape[-2]
+    shift = max(-n, min(n, shift))
+    out = torch.zeros_like(roll) if isinstance(roll, torch.Tensor) else np.zeros_like(roll)
+    out[..., max(0, shift):n + min(0, shift), :] = roll[..., max(0, -shift):n - max(0, shift), :]
+    return out
 
 
 def false_discovery_rate(est, ref):

@@ -16,6 +16,8 @@ stretches
     Where a roll's pitches begin and end to sound.
 cut
     The notes of a clip.
+sustained
+    How long notes sound under the sustain pedal.
 """
 from __future__ import annotations
 
@@ -104,3 +106,30 @@ def cut(notes, start: float, duration: float) -> np.ndarray:
     notes = notes[(notes[:, 0] < start + duration) & (notes[:, 1] > start)]  # a copy, which may be changed
     notes[:, :2] = np.clip(notes[:, :2] - start, 0, duration)
     return notes
+
+
+def sustained(notes, pedal) -> np.ndarray:
+    """Until when notes sound under the sustain pedal (s): its release, or the key's next stroke.
+
+    Parameters
+    ----------
+    notes : array, shape=(n, 3 or more)
+        Onset (s), offset (s), pitch; by onset.
+    pedal : array, shape=(m, 2)
+        Time (s), and whether the pedal is down from then on; by time. A pedal that is never released holds until the
+        last note or event.
+
+    Returns
+    -------
+    array, shape=(n,)
+    """
+    times, down = pedal[:, 0], pedal[:, 1] > 0
+    end = max(notes[:, 1].max(initial=0), times.max(initial=0))
+    held = notes[:, 1].copy()
+    for i, (offset, pitch) in enumerate(notes[:, 1:3]):
+        k = np.searchsorted(times, offset, side="right")
+        if k and down[k - 1]:
+            release = times[k:][~down[k:]]
+            again = notes[i + 1:, 0][notes[i + 1:, 2] == pitch]
+            held[i] = max(offset, min([*release[:1], *again[:1], end]))
+    return held

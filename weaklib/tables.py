@@ -31,14 +31,14 @@ class Metric:
 
     key: str
     title: str
-    unit: str                    # "dB", "%" or "ratio"
-    better: str = "higher"       # or "lower"
+    unit: str                    # "dB", "%" and the like, or "ratio"
+    better: str = "higher"       # "lower", or "" where neither is
     shown: bool = True           # in Markdown; the CSV has it in any case
 
     @property
     def heading(self) -> str:
-        unit = "" if self.unit == "ratio" else f"{self.unit}, "
-        return f"{self.title} ({unit}{self.better} is better)"
+        words = [self.unit if self.unit != "ratio" else "", f"{self.better} is better" if self.better else ""]
+        return f"{self.title} ({', '.join(filter(None, words))})"
 
     @property
     def digits(self) -> int:
@@ -57,6 +57,7 @@ class Row:
     starts: dict[str, str] = field(default_factory=dict)  # config field -> row whose trained model it starts from
     of: str = ""                 # row whose runs it reports on, if not its own
     on: str = ""                 # which of a record's evaluations
+    only: str = ""               # the one split that it is about, if not all
     role: str = "weak"           # "reference", "supervised" or "weak": the best weak row is set in bold
     method: str = ""             # rows of one method share a colour; by default its title
     headline: bool = False       # whether small presets have it too
@@ -78,14 +79,18 @@ class Table:
     caption: str
     stand_ins: dict[str, str] = field(default_factory=dict)  # corpus -> what the caption says where it is heard
     corpora: dict[str, str] = field(default_factory=dict)  # split -> field of the config that names its corpus
+    parts: dict[str, str] = field(default_factory=dict)  # split -> what a record calls it, if otherwise
     floor: str | float | None = None  # row, or value, that a model is not above which has learned nothing
 
     def score(self, row: Row, metric: Metric, split: str) -> str:
         """Name the score in a record that fills a cell: ``[on/]metric[/split]``.
 
-        "test" is the split as a whole; a split that is a corpus of its own goes by the config's field.
+        "test" is the split as a whole; a split that is a corpus of its own goes by the config's field. No score has
+        the empty name of a cell that the row is not about.
         """
-        split = self.corpora.get(split, split)
+        if row.only not in ("", split):
+            return ""
+        split = self.parts.get(split) or self.corpora.get(split, split)
         return "/".join(part for part in (row.on, metric.key, "" if split in ("test", "corpus") else split) if part)
 
     def corpus(self, config: dict, split: str) -> str:
@@ -198,9 +203,9 @@ def _column(head, body, heading, rows, cells, numbers, metric) -> None:
 
 def _best(rows, numbers, metric) -> list[bool]:
     """Say which of the weakly supervised rows no other one on the same corpus beats, as far as the digits show."""
-    sign = 1 if metric.better == "higher" else -1
-    weak = [None if row.role != "weak" or x is None else (row.changes.get("corpus"), sign * round(x, metric.digits))
-            for row, x in zip(rows, numbers)]
+    sign = {"higher": 1, "lower": -1, "": 0}[metric.better]
+    weak = [None if not sign or row.role != "weak" or x is None else (
+        row.changes.get("corpus"), sign * round(x, metric.digits)) for row, x in zip(rows, numbers)]
 
     def leads(corpus, value):
         rivals = [other for on, other in filter(None, weak) if on == corpus]

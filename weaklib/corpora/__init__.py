@@ -2,8 +2,8 @@
 
 An item is a dict of float32 tensors: ``mix (time,)``, ``sources (source, time)`` with ``sources.sum(0) == mix``
 exactly, ``labels`` (what each source is), and where a corpus has them ``roll (source, pitch, frame)``, ``notes``
-and ``text``. Corpora of mixtures only, `wild` and ``folder:PATH``, have no ``sources``. Every corpus is deterministic
-from (name, version, seed, split, preset).
+and ``text``. Corpora of mixtures only, such as `wild` and ``folder:PATH``, have no ``sources``. Every corpus is
+deterministic from (name, version, seed, split, preset).
 
 Contents
 --------
@@ -39,14 +39,20 @@ MODULES = {
     "noisy_talkers": "noisy",
     "wild": "wild",
     "band": "band",
+    "piano": "piano", "piano_pool": "piano", "guitar": "guitar",
+    "chamber": "chamber", "chamber_pool": "chamber",
     "fuss": "fuss", "fuss_reverb": "fuss", "libri2mix": "twomix", "wsj0_2mix": "twomix",
+    "maestro": "maestro", "maestro_v3": "maestro", "guitarset": "guitarset", "gardner": "musicnet",
+    "musicnet_em": "musicnet", "musicnet_em_few": "musicnet", "musicnet_em_cover": "musicnet",
+    "musicnet_em_pool": "musicnet",
     "yfcc100m": "clips", "audioset": "clips", "librifsd": "librifsd",
     "slakh": "slakh", "babyslakh": "slakh", "slakh_uncorrected": "slakh", "babyslakh_uncorrected": "slakh",
 }
 #: Module -> version, raised by hand when the sound changes: part of the key of every run. `noisy` is raised with
 #: `talkers` and `sounds`, of which it is made.
 VERSIONS = {"talkers": 1, "sounds": 1, "noisy": 1, "wild": 1, "band": 1, "slakh": 1, "folder": 1,
-            "fuss": 1, "twomix": 1, "clips": 1, "librifsd": 1}
+            "piano": 1, "guitar": 1, "chamber": 1, "fuss": 1, "twomix": 1, "clips": 1, "librifsd": 1,
+            "maestro": 1, "guitarset": 1, "musicnet": 1}
 
 SHORTEST = 0.01  # s, of an item, unless a corpus needs longer ones
 GRID = 2.0 ** 20  # of samples, -126 dB

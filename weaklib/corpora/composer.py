@@ -11,6 +11,8 @@ compose
     One song.
 Song
     What it returns: notes in seconds, as performed, so that score and sound agree.
+chords, separate
+    What other composers share: a harmony, and notes that one key can play.
 """
 from __future__ import annotations
 
@@ -116,7 +118,7 @@ def compose(rng: np.random.Generator, duration: float) -> Song:
     step = 60 / tempo / 4  # s
     n_bars = round((duration - LEAD_IN) / (STEPS * step))
     sections = np.array_split(np.arange(n_bars), max(2, round(n_bars / (2 if tempo < 110 else 3))))
-    chords = _chords(rng, tonic, SCALES[mode], sections)
+    harmony = chords(rng, tonic, SCALES[mode], sections)
     beat = partial(_seconds, step=step, swing=float(rng.choice((0, 0, 0.3, 0.6))))
     notes = []
     for instrument, plays in zip(INSTRUMENTS, _arrangement(rng, len(sections))):
@@ -124,8 +126,8 @@ def compose(rng: np.random.Generator, duration: float) -> Song:
         played = []
         for bars in (section for section, play in zip(sections, plays) if play):
             for bar, pattern in zip(bars, _patterns(rng, instrument, len(bars))):
-                played += _perform(rng, pattern, ladder(chords[bar], chords[bar + 1]), partial(beat, bar))
-        notes.append(_separate(np.array(played), duration))
+                played += _perform(rng, pattern, ladder(harmony[bar], harmony[bar + 1]), partial(beat, bar))
+        notes.append(separate(np.array(played), duration))
     return Song(notes, [int(rng.choice(PROGRAMS[i])) for i in INSTRUMENTS], f"{KEYS[tonic]} {mode}", tempo)
 
 
@@ -144,7 +146,7 @@ def _arrangement(rng, n_sections):
     return plays
 
 
-def _chords(rng, tonic, scale, sections):
+def chords(rng, tonic, scale, sections):
     """List a chord per bar, and the tonic's to end on; odd and even sections have a progression each.
 
     A chord is the pitch classes of its root, third, fifth and seventh, and those of the key's pentatonic scale.
@@ -219,7 +221,7 @@ def _perform(rng, pattern, ladder, beat):
     return notes
 
 
-def _separate(notes, end):
+def separate(notes, end):
     """Sort notes by onset; end each where its pitch is struck again, and all by `end`; drop what is then too short."""
     notes = notes[np.lexsort((notes[:, 0], notes[:, 2]))]  # by pitch, then by onset
     following = np.append(np.where(notes[1:, 2] == notes[:-1, 2], notes[1:, 0], np.inf), np.inf)

@@ -1,4 +1,4 @@
-"""Songs with a stem and a score for each instrument, cut into clips: what `band` and `slakh` share.
+"""Songs with their scores, cut into clips: what `band`, `slakh` and the pieces of `pieces` share.
 
 Contents
 --------
@@ -6,6 +6,8 @@ Scored
     A split of such songs.
 by_song
     Stored notes, by song and source.
+played
+    The notes of a MIDI file's instruments, and how long they sound.
 """
 from __future__ import annotations
 
@@ -16,6 +18,8 @@ import torch
 
 from weaklib import rolls
 from weaklib.corpora import SHORTEST, Corpus, Option, mixed
+
+PEDAL, DOWN = 64, 64  # the controller of the sustain pedal, and from which value on it is down
 
 
 class Scored(Corpus):
@@ -70,12 +74,29 @@ class Scored(Corpus):
         notes = [rolls.cut(source, start / self.sr, self.n_samples / self.sr) for source in self.notes[song]]
         n_frames = rolls.n_frames(self.n_samples, self.hop_length)
         roll = np.stack([rolls.piano_roll(source, n_frames, self.sr / self.hop_length) for source in notes])
-        sources = self.samples(song, start) / np.float32(2 ** 15)
-        return mixed(sources, list(self.INSTRUMENTS), roll=torch.from_numpy(roll),
-                     notes=[torch.from_numpy(source.astype(np.float32)) for source in notes])
+        return self.sound(song, start) | {"roll": torch.from_numpy(roll),
+                                          "notes": [torch.from_numpy(source.astype(np.float32)) for source in notes]}
+
+    def sound(self, song: int, start: int) -> dict:
+        """Return what an item holds besides its score."""
+        return mixed(self.samples(song, start) / np.float32(2 ** 15), list(self.INSTRUMENTS))
 
 
 def by_song(notes, n_songs: int, n_sources: int) -> list[list[np.ndarray]]:
     """Part notes (n, 6), sorted by song, with song and source in the first two columns: a list of lists of (n, 4)."""
     songs = np.split(notes[:, 1:], np.searchsorted(notes[:, 0], np.arange(1, n_songs)))
     return [[song[song[:, 0] == source, 1:] for source in range(n_sources)] for song in songs]
+
+
+def played(instruments) -> np.ndarray:
+    """Return the notes of instruments that share a pedal, by onset.
+
+    Returns
+    -------
+    array, shape=(n, 5)
+        Onset (s), offset (s) of the key, MIDI pitch, velocity, offset under the pedal (s), see `rolls.sustained`.
+    """
+    notes = sorted((n.start, n.end, n.pitch, n.velocity) for i in instruments for n in i.notes)
+    pedal = sorted((c.time, c.value >= DOWN) for i in instruments for c in i.control_changes if c.number == PEDAL)
+    notes = np.array(notes, dtype=np.float64).reshape(-1, 4)
+    return np.column_stack([notes, rolls.sustained(notes, np.array(pedal, dtype=np.float64).reshape(-1, 2))])

@@ -27,7 +27,7 @@ import numpy as np
 from weaklib import audio, files, midi
 from weaklib.corpora import SPLITS, Option, cache
 from weaklib.corpora.band import INSTRUMENTS, SR
-from weaklib.corpora.scored import Scored, by_song
+from weaklib.corpora.scored import Scored, by_song, played
 from weaklib.files import WeaklibError
 from weaklib.progress import track as progress
 from weaklib.rolls import LOWEST, PITCHES
@@ -49,7 +49,6 @@ PROGRAMS = {"piano": (0, 1, 3, 6), "guitar": (29, 30), "bass": (33, 34, 35, 36, 
 PIANOS = ("ragtime_piano the_giant_hard_and_tough the_giant_modern_studio the_giant_vibrant alicias_keys the_grandeur "
           "the_gentleman grand_piano upright_piano harpsichord concert_grand august_foerster_grand").split()
 SLAP = "scarbee_jay_bass_slap_both"  # the one bass that sounds as its score says; the others sound an octave lower
-PEDAL, DOWN = 64, 64  # the controller of the sustain pedal, and from which value on it is down
 TRACK_BYTES = 145 * 3600 // 2100 * SR * 2 * 2  # roughly, in the store: a track of mean length with two of the classes
 
 
@@ -270,26 +269,9 @@ def _stem(folder: Path, stem: str) -> tuple[np.ndarray, np.ndarray]:
 def _score(path: Path) -> np.ndarray:
     """Read a MIDI file: array (n, 5) of onset (s), offset (s), pitch, velocity, offset under the pedal (s)."""
     try:
-        played = midi.read(path).instruments
+        instruments = midi.read(path).instruments
     except WeaklibError as e:
         raise _LeftOut("damaged MIDI") from e
-    notes = sorted((n.start, n.end, n.pitch, n.velocity) for i in played for n in i.notes)
-    if not notes:
+    if not any(i.notes for i in instruments):
         raise _LeftOut("no notes")
-    pedal = sorted((c.time, c.value >= DOWN) for i in played for c in i.control_changes if c.number == PEDAL)
-    notes = np.array(notes, dtype=np.float64)
-    return np.column_stack([notes, _held(notes, np.array(pedal, dtype=np.float64).reshape(-1, 2))])
-
-
-def _held(notes, pedal):
-    """Offsets of notes (n, 4) under the pedal, (m, 2) of time and state: its release, or the key's next stroke."""
-    times, down = pedal[:, 0], pedal[:, 1] > 0
-    end = max(notes[:, 1].max(), times.max(initial=0))
-    held = notes[:, 1].copy()
-    for i, (_, offset, pitch, _) in enumerate(notes):
-        k = np.searchsorted(times, offset, side="right")
-        if k and down[k - 1]:
-            release = times[k:][~down[k:]]
-            again = notes[i + 1:, 0][notes[i + 1:, 2] == pitch]
-            held[i] = max(offset, min([*release[:1], *again[:1], end]))
-    return held
+    return played(instruments)

@@ -23,7 +23,10 @@ score_loss, multipitch_loss, activity_loss, separated_loss, adversarial_mixture_
     What a transcriptor hears, against the score.
 mixture_loss, distance, activity, harmonic_mask
     Which estimates may have energy where, by the score.
+judged, matching, focal, divergence, grown
+    What discriminators and an autoencoder ask of pictures, see `weaklib.losses.adversarial`.
 """
+from weaklib.losses.adversarial import divergence, focal, grown, judged, matching
 from weaklib.losses.mixit import mixit
 from weaklib.losses.pit import pit
 from weaklib.losses.score import (
@@ -43,5 +46,6 @@ from weaklib.losses.snr import thresholded_snr
 from weaklib.losses.sparse import covariance, sparsity
 
 __all__ = ["activity", "activity_loss", "adversarial_mixture_loss", "adversarial_transcription_loss", "class_loss",
-           "cosine", "covariance", "distance", "harmonic_mask", "mixit", "mixture_loss", "multipitch_loss", "pit",
-           "score_loss", "separated_loss", "sparsity", "thresholded_snr"]
+           "cosine", "covariance", "distance", "divergence", "focal", "grown", "harmonic_mask", "judged", "matching",
+           "mixit", "mixture_loss", "multipitch_loss", "pit", "score_loss", "separated_loss", "sparsity",
+           "thresholded_snr"]
