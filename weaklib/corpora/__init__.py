@@ -39,7 +39,8 @@ MODULES = {
     "noisy_talkers": "noisy",
     "wild": "wild",
     "band": "band",
-    "piano": "piano", "piano_pool": "piano",
+    "piano": "piano", "piano_pool": "piano", "guitar": "guitar",
+    "chamber": "chamber", "chamber_pool": "chamber",
     "fuss": "fuss", "fuss_reverb": "fuss", "libri2mix": "twomix", "wsj0_2mix": "twomix",
     "yfcc100m": "clips", "audioset": "clips", "librifsd": "librifsd",
     "slakh": "slakh", "babyslakh": "slakh", "slakh_uncorrected": "slakh", "babyslakh_uncorrected": "slakh",
@@ -47,7 +48,7 @@ MODULES = {
 #: Module -> version, raised by hand when the sound changes: part of the key of every run. `noisy` is raised with
 #: `talkers` and `sounds`, of which it is made.
 VERSIONS = {"talkers": 1, "sounds": 1, "noisy": 1, "wild": 1, "band": 1, "slakh": 1, "folder": 1,
-            "piano": 1, "fuss": 1, "twomix": 1, "clips": 1, "librifsd": 1}
+            "piano": 1, "guitar": 1, "chamber": 1, "fuss": 1, "twomix": 1, "clips": 1, "librifsd": 1}
 
 SHORTEST = 0.01  # s, of an item, unless a corpus needs longer ones
 GRID = 2.0 ** 20  # of samples, -126 dB

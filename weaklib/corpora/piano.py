@@ -7,6 +7,8 @@ Contents
 --------
 Piano
     A split, clip by clip.
+hands, played
+    What the keyboards of `chamber` share with it.
 """
 from __future__ import annotations
 
@@ -48,7 +50,7 @@ class Piano(Pieces):
 
     classes = ("piano",)
 
-    def perform(self, rng, seconds):
+    def perform(self, rng, seconds, i):
         tonic, mode, metre = int(rng.integers(12)), str(rng.choice(list(SCALES))), int(rng.choice((3, 4, 4)))
         tempo = float(np.exp(rng.uniform(*np.log(TEMPO))))
         clock = Clock(rng, tempo, seconds, FREEDOM)
@@ -58,14 +60,14 @@ class Piano(Pieces):
         scale = sorted((tonic + step) % 12 for step in SCALES[mode])
         notes, pedal = [], []
         for bars in sections:
-            hands, loud = _hands(rng), rng.uniform(*DYNAMICS)
+            both, loud = hands(rng), rng.uniform(*DYNAMICS)
             change = str(rng.choice(list(PEDALLED), p=list(PEDALLED.values())))
             swell = rng.normal(0, 14) / len(bars)
             for k, bar in enumerate(bars):
                 tones = _spiced(rng, harmony[bar][0], harmony[bar + 1][0])
-                for (figure, centre, touch, extra) in hands:
+                for figure, centre, touch, extra in both:
                     strokes = figure(rng, tones, scale, centre, metre)
-                    notes += _played(rng, clock, bar * metre, strokes, loud + k * swell + extra, touch)
+                    notes += played(rng, clock, bar * metre, strokes, loud + k * swell + extra, touch)
                 pedal += _pedalled(rng, clock, bar * metre, metre, change)
         notes = np.array(notes)
         notes = separate(notes[(notes[:, 2] >= LOWEST) & (notes[:, 2] <= HIGHEST)], seconds)
@@ -75,7 +77,7 @@ class Piano(Pieces):
         return {"piano": part}, {"key": f"{KEYS[tonic]} {mode}", "tempo": round(tempo, 1), "metre": metre}
 
 
-def _hands(rng):
+def hands(rng):
     """Draw what the hands of a section do: figure, centre of its range, share of a length that is held, accent."""
     left, right = (choices[rng.integers(len(choices))] for choices in (LEFT, RIGHT))
     touch = [float(rng.choice((0.45, 0.85, 1.0, 1.05))) for _ in range(2)]
@@ -87,7 +89,7 @@ def _spiced(rng, tones, following):
     return tones if rng.random() > 0.15 else [(following[0] + step) % 12 for step in (7, 11, 2, 5)]
 
 
-def _played(rng, clock, beat, strokes, loud, touch):
+def played(rng, clock, beat, strokes, loud, touch):
     """Play strokes as a hand does: not quite together, the top of a chord the loudest, some chords rolled."""
     notes = []
     for at, length, pitches in strokes:

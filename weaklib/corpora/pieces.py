@@ -80,9 +80,9 @@ class Part:
 
 
 class Pieces(Scored):
-    """Mixtures with scores; an item is one of `Scored`, in which ``labels`` are "" for classes that the piece lacks.
+    """Mixtures with scores; an item is one of `Scored` without ``sources``.
 
-    There are ``sources`` where there is but one class, which is the mixture.
+    There is a roll and a label for each of `classes`; the label is "" if the class has no part in the piece.
 
     A subclass has `perform`; its names are those of `STREAMS`.
 
@@ -143,10 +143,10 @@ class Pieces(Scored):
     def sound(self, song, start):
         mix = torch.from_numpy(self._audio[song, start:start + self.n_samples] / np.float32(2 ** 15))
         playing = [name if len(notes) else "" for name, notes in zip(self.classes, self.notes[song])]
-        return {"mix": mix, "labels": playing} | ({"sources": mix[None]} if len(self.classes) == 1 else {})
+        return {"mix": mix, "labels": playing}
 
-    def perform(self, rng: np.random.Generator, seconds: float) -> tuple[dict[str, Part], dict]:
-        """Draw a piece: a part for each class that plays, and what there is to know of it; JSON values only."""
+    def perform(self, rng: np.random.Generator, seconds: float, i: int) -> tuple[dict[str, Part], dict]:
+        """Draw piece `i`: a part for each class that plays, and what there is to know of it; JSON values only."""
         raise NotImplementedError
 
     def colour(self, rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
@@ -170,7 +170,7 @@ class Pieces(Scored):
         notes, songs = [], []
         for i in track(range(n), f"{self.name}, {self.split}"):
             rng = self.rng(self.STREAMS.index(self.name), i)
-            parts, about = self.perform(rng, seconds - fluid.TAIL)
+            parts, about = self.perform(rng, seconds - fluid.TAIL, i)
             cents = rng.normal(0, DETUNED) if self.name.endswith(POOL) else 0.0
             x = self.colour(rng, sum(part.sound(seconds, cents) for part in parts.values()))
             stored[i] = np.rint(x * (rng.uniform(*PEAKS) / np.abs(x).max() * 32767))
