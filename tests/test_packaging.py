@@ -90,7 +90,7 @@ def imports(code: str) -> set[str]:
 
 
 def test_every_import_is_declared():
-    mine = sys.stdlib_module_names | {"weaklib", "run_all", "tests", "conftest", "lab", "toy"}
+    mine = sys.stdlib_module_names | {"weaklib", "run_all", "tests", "conftest", "lab", "scenes", "toy"}
     owner, known = packages_distributions(), declared()
     undeclared = {f"{file}: {name}" for file, code in sources() for name in imports(code) - mine
                   if not {canonicalize_name(d) for d in owner.get(name, [name])} & (known.keys() | {"ipython"})}
