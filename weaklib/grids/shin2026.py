@@ -31,7 +31,7 @@ def _kinds(vae: int, paired: int, both: int, told: int, few: float = 0.015, **va
     def plan(steps):
         return {"plan": {"steps": steps, "warmup": min(PLAN.warmup, steps // 4), "validate_every": max(1, steps // 5)}}
 
-    piano, many = {"also": "guitar"}, {"corpus": "chamber", "scores": "chamber_pool", "instruments": 11}
+    piano, many = {"also": "guitar"}, {"corpus": "chamber", "scores": "chamber", "instruments": 11}
     chamber = many | {"audio": "chamber_pool"}
     scores = plan(vae) | {"stage": "vae", "batch": 16} | vae_more
     return {"vae": scores, "chamber_vae": scores | many,
