@@ -63,7 +63,7 @@ PRESETS = {
     "gpu": Preset(_small(64, preset="gpu", n_frames=128, batch=16), _kinds(1500, 1500, 2000, 500)),
     "paper": Preset(Config(preset="paper", partners=True), {
         "vae": _scores(batch=128, steps=176_400),
-        "chamber_vae": {"corpus": "musicnet_em", "scores": "musicnet_em_pool", "instruments": 11} | _scores(64, 65_600),
+        "chamber_vae": {"corpus": "musicnet_em", "scores": "musicnet_em", "instruments": 11} | _scores(64, 65_600),
         "paired": MAESTRO, "both": MAESTRO, "stable": ALONE, "shifted": ALONE,
         "few": {"paired": MINUTES}, "few_both": {"paired": MINUTES, "audio_share": HOUR, "scores_share": HOUR},
         "chamber": MUSICNET, "few_chamber": FEW_SONGS, "few_chamber_both": FEW_SONGS,
