@@ -31,7 +31,7 @@ def _kinds(vae: int, paired: int, both: int, told: int, few: float = 0.015, **va
     def plan(steps):
         return {"plan": {"steps": steps, "warmup": min(PLAN.warmup, steps // 4), "validate_every": max(1, steps // 5)}}
 
-    piano, many = {"also": "guitar"}, {"corpus": "chamber", "scores": "chamber_pool", "instruments": 11}
+    piano, many = {"also": "guitar"}, {"corpus": "chamber", "scores": "chamber", "instruments": 11}
     chamber = many | {"audio": "chamber_pool"}
     scores = plan(vae) | {"stage": "vae", "batch": 16} | vae_more
     return {"vae": scores, "chamber_vae": scores | many,
@@ -63,7 +63,7 @@ PRESETS = {
     "gpu": Preset(_small(64, preset="gpu", n_frames=128, batch=16), _kinds(1500, 1500, 2000, 500)),
     "paper": Preset(Config(preset="paper", partners=True), {
         "vae": _scores(batch=128, steps=176_400),
-        "chamber_vae": {"corpus": "musicnet_em", "scores": "musicnet_em_pool", "instruments": 11} | _scores(64, 65_600),
+        "chamber_vae": {"corpus": "musicnet_em", "scores": "musicnet_em", "instruments": 11} | _scores(64, 65_600),
         "paired": MAESTRO, "both": MAESTRO, "stable": ALONE, "shifted": ALONE,
         "few": {"paired": MINUTES}, "few_both": {"paired": MINUTES, "audio_share": HOUR, "scores_share": HOUR},
         "chamber": MUSICNET, "few_chamber": FEW_SONGS, "few_chamber_both": FEW_SONGS,
