@@ -21,6 +21,15 @@ CYCLE = method.Config(label="cycle", preset="smoke", paired=0.25, bins_per_octav
                       plan=PLAN, vae=VAE)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def thread():
+    """One, as a run has: two that share a core wait for each other, here ten times as long as they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(autouse=True)
 def untrained(monkeypatch):
     """Weights of a VAE that nobody trained, instead of a run's."""
