@@ -49,7 +49,8 @@ MODULES = {
     "slakh": "slakh", "babyslakh": "slakh", "slakh_uncorrected": "slakh", "babyslakh_uncorrected": "slakh",
 }
 #: Module -> version, raised by hand when the sound changes: part of the key of every run. `noisy` is raised with
-#: `talkers` and `sounds`, of which it is made.
+#: `talkers` and `sounds`, of which it is made; `piano` and `chamber` with `outdoors.microphone` and `rooms`, in which
+#: their pools are recorded, and `chamber` with `piano`, whose figures its keyboards play.
 VERSIONS = {"talkers": 1, "sounds": 1, "noisy": 1, "wild": 1, "band": 1, "slakh": 1, "folder": 1,
             "piano": 1, "guitar": 1, "chamber": 1, "fuss": 1, "twomix": 1, "clips": 1, "librifsd": 1,
             "maestro": 1, "guitarset": 1, "musicnet": 1}
