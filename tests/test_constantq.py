@@ -29,7 +29,7 @@ def test_levels_are_decibels_below_the_maximum_of_the_recording():
     levels = front(x)
     assert levels[75, 60 - 21] == pytest.approx(1, abs=0.02)
     assert levels[225, 72 - 21] == pytest.approx(1 - 2 * 43 / 80, abs=0.03)
-    assert np.allclose(front(0.1 * x), levels, atol=1e-4)
+    assert np.abs(front(0.1 * x) - levels)[levels > -0.75].max() < 1e-3
 
 
 def test_a_note_begins_where_it_is():

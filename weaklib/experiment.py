@@ -236,6 +236,8 @@ class Sheet:
 
     def markdown(self, where: str) -> str:
         """The table with the paper's numbers, the committed ones, and for ``local`` those of this machine."""
+        if not self.rows:
+            return f"The preset {self.preset} has no row of this table; choose a larger one.\n"
         published = where == "committed" or self.preset in presets.PUBLISHED
         columns = {"here": self.records("committed")} if published else {}
         if where == "local":

@@ -1,4 +1,4 @@
-"""The grid of shin2026: what the paper prints is in it, and at the preset `paper` the settings are the published ones."""
+"""The grid of shin2026: what the paper prints is in it, and at the preset `paper` the settings are the published."""
 import csv
 import io
 from importlib import resources
@@ -171,3 +171,8 @@ def test_tables_have_the_numbers_of_the_paper():
             ("table6", ("paired_unpaired_0h47", "multi_inst_frame_f1", "MusicNet-EM test"), "19.91"),
             ("text", ("fig5_score_heavy_10x", "frame_f1", "MAESTRO test"), "70.51")):
         assert tables.printed("shin2026", name)[cell] == value
+
+
+def test_a_table_without_a_row_at_a_preset_says_so():
+    empty = {sheet.table.name: sheet.markdown("committed") for sheet in paper.sheets("laptop") if not sheet.rows}
+    assert empty == {"table6": "The preset laptop has no row of this table; choose a larger one.\n"}

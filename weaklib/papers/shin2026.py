@@ -13,10 +13,11 @@ Tables 1 to 6, with the failure of Figure 3, and the training curves of Figure 5
 
 Where we differ
 ---------------
-`piano`, `guitar` and `chamber` stand in for MAESTRO, GuitarSet and MusicNet-EM, and their pools for what is unpaired:
-other pieces that sound otherwise, so that the score of no unpaired audio is among the unpaired scores (`partners`).
-All audio is at 16 kHz with a hop of 320 samples. Steps are batches; a paired set smaller than a batch is drawn from
-with replacement. The reported weights are averaged ones, by F1 on validation.
+`piano`, `guitar` and `chamber` stand in for MAESTRO, GuitarSet and MusicNet-EM. Unpaired audio is that of a pool, other
+pieces that sound otherwise, and unpaired scores are those of the corpus without the paired ones; where both are of one
+corpus, they are of different pieces. In the paper the score of every unpaired audio is among the unpaired scores
+(`Config.partners`). All audio is at 16 kHz with a hop of 320 samples. Steps are batches; a paired set smaller than a
+batch is drawn from with replacement. The reported weights are averaged ones, by F1 on validation.
 
 Trained for minutes, the networks are small and begin with patches instead of pixels (`Net.stem`); a latent has more
 frequency positions than the paper's 11, and a spectrogram 88 bins. The weights of the paired losses as published drown
@@ -98,7 +99,7 @@ class Config(runs.Config):
     corpus: str = "piano"        # paired chunks, validation, test
     also: str = ""               # another corpus to test on, such as "guitar"; "": none
     audio: str = "piano_pool"    # where unpaired audio comes from
-    scores: str = "piano_pool"   # where unpaired scores come from
+    scores: str = "piano"        # where unpaired scores come from: not the paired ones
     guest: str = ""              # another corpus of unpaired audio
     guest_share: float = 0.5     # of the unpaired audio
     preset: str = "laptop"       # of the corpora
@@ -132,6 +133,12 @@ class Config(runs.Config):
     def __post_init__(self):
         if self.stage not in ("vae", "cycle"):
             raise WeaklibError(f"Unknown stage {self.stage!r}; choose vae or cycle.")
+        if self.stage == "cycle" and not self.paired and not (self.audio_share and self.scores_share):
+            raise WeaklibError("Without pairs there must be unpaired audio and scores; raise paired, or both "
+                               "audio_share and scores_share.")
+        if self.release is not None and not self.unpaired:
+            raise WeaklibError("After the release of the pairs there must be something unpaired; raise audio_share "
+                               "or scores_share, or leave release None.")
 
     def corpora(self):
         names = {self.corpus, self.scores} | ({self.audio, self.guest, self.also} if self.stage == "cycle" else set())
@@ -262,6 +269,11 @@ def subset(n: int, share: float, *stream: int) -> np.ndarray:
     return np.sort(np.random.default_rng([DRAW, *stream]).permutation(n)[:max(1, round(share * n))])
 
 
+def paired_of(cfg: Config, train: Chunks) -> np.ndarray:
+    """Which of the training chunks are paired."""
+    return subset(len(train), cfg.paired, cfg.seed, 0)
+
+
 class Budget:
     """Which chunks a run learns from.
 
@@ -273,7 +285,7 @@ class Budget:
 
     def __init__(self, cfg: Config):
         train = Chunks(cfg.corpus, "train", cfg)
-        chosen = subset(len(train), cfg.paired, cfg.seed, 0)
+        chosen = paired_of(cfg, train)
         self.paired, self.guest = (train, chosen), None
         if not cfg.unpaired:
             return
@@ -465,17 +477,20 @@ def predictions(model, chunks: Chunks, chosen=None) -> tuple[torch.Tensor, torch
     return est.mT, torch.stack([chunks.score(i) > 0 for i in chosen]).mT
 
 
+def framed(est, ref) -> dict:
+    """Frame F1 of rolls (chunk, instrument, pitch, frame), whoever plays; see `score`."""
+    est, ref = est.any(1), ref.any(1)
+    return {"frame_f1": [100 * metrics.pooled_f1(est, ref)],
+            "frame_f1_chunks": (100 * metrics.chunk_f1(est, ref)).tolist()}
+
+
 def transcribed(est, ref) -> dict:
-    """Score rolls (chunk, instrument, pitch, frame); see `score`."""
-    all_est, all_ref = est.any(1), ref.any(1)
-    shifted, shift = metrics.best_shift(all_est, all_ref)
-    scores = {"frame_f1": [100 * metrics.pooled_f1(all_est, all_ref)],
-              "frame_f1_chunks": (100 * metrics.chunk_f1(all_est, all_ref)).tolist(),
-              "best_shift": [shift], "best_shift_f1": [100 * shifted]}
+    """All scores of rolls (chunk, instrument, pitch, frame); see `score`."""
+    f1, shift = metrics.best_shift(est.any(1), ref.any(1))
+    scores = framed(est, ref) | {"best_shift": [shift], "best_shift_f1": [100 * f1]}
     if est.shape[1] > 1:
-        scores |= {name: [100 * metrics.instrument_f1(est, ref, average)] for name, average in (
-            ("multi_inst_frame_f1", "micro"), ("multi_inst_frame_f1_active", "active"),
-            ("multi_inst_frame_f1_released", "released"))}
+        scores |= {f"multi_inst_frame_f1{name}": [100 * metrics.instrument_f1(est, ref, average)]
+                   for name, average in (("", "micro"), ("_active", "active"), ("_released", "released"))}
     return scores
 
 
@@ -487,22 +502,21 @@ def score(model, cfg: Config) -> dict:
     dict of str to list of float
         ``frame_f1``, %: one number, of the whole split; ``frame_f1_chunks``, %: per chunk, by the released formula;
         ``best_shift`` (semitones) and ``best_shift_f1`` (%), see `metrics.best_shift`; with several instruments
-        ``multi_inst_frame_f1``, the same with ``_active`` and ``_released``, see `metrics.instrument_f1`, and the
-        others of all of them together. Of generators also ``frame_f1/validation``, with pairs ``frame_f1/train`` on
-        them, and all of the former on the corpus `also`, as ``frame_f1/also``.
+        ``multi_inst_frame_f1``, ``multi_inst_frame_f1_active`` and ``multi_inst_frame_f1_released``, see
+        `metrics.instrument_f1`, while the others are of all of them together. Of generators all of that also on the
+        other corpus, as ``frame_f1/also``, and the first two on validation and on the pairs, as
+        ``frame_f1/validation`` and ``frame_f1/train``.
     """
     heard = cfg.stage == "cycle"
     scores = transcribed(*predictions(model, Chunks(cfg.corpus, "test", cfg, heard)))
     if not heard:
         return scores
-    parts = {"validation": (Chunks(cfg.corpus, "validation", cfg), None)}
-    if cfg.paired:
-        train = Chunks(cfg.corpus, "train", cfg)
-        parts["train"] = train, subset(len(train), cfg.paired, cfg.seed, 0)
-    for name, (chunks, chosen) in parts.items():
-        scores[f"frame_f1/{name}"] = [100 * _together_f1(*predictions(model, chunks, chosen))]
     if cfg.also:
         scores |= scoring.on("also", transcribed(*predictions(model, Chunks(cfg.also, "test", cfg))))
+    scores |= scoring.on("validation", framed(*predictions(model, Chunks(cfg.corpus, "validation", cfg))))
+    if cfg.paired:
+        train = Chunks(cfg.corpus, "train", cfg)
+        scores |= scoring.on("train", framed(*predictions(model, train, paired_of(cfg, train))))
     return scores
 
 
