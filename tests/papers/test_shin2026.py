@@ -148,6 +148,8 @@ def test_who_learns_when():
     assert [method.turns(replace(CYCLE, pre=2, release=4), step) for step in range(6)] == [
         (True, False)] * 2 + [(True, True)] * 2 + [(False, True)] * 2
     assert method.turns(replace(CYCLE, paired=0.0, pre=2), 0) == (False, True)
+    early = replace(CYCLE, pre=9, release=2)  # no step learns from nothing
+    assert [method.turns(early, step) for step in (1, 2)] == [(True, False), (False, True)]
     assert method.turns(replace(CYCLE, audio_share=0.0, scores_share=0.0, pre=2), 9) == (True, False)
 
 

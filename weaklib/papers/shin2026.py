@@ -376,7 +376,14 @@ def _stacked(chunks: Chunks, indices) -> torch.Tensor:
 def turns(cfg: Config, step: int) -> tuple[bool, bool]:
     """Whether a step learns from what is paired, and from what is not."""
     paired = cfg.paired > 0 and (cfg.release is None or step < cfg.release)
-    return paired, cfg.unpaired and (step >= cfg.pre or not paired)
+    return paired, cfg.unpaired and step >= begin(cfg)
+
+
+def begin(cfg: Config) -> int:
+    """First step that learns from what is not paired: no step learns from nothing."""
+    if not cfg.paired:
+        return 0
+    return cfg.pre if cfg.release is None else min(cfg.pre, cfg.release)
 
 
 class Scores:
@@ -429,7 +436,7 @@ def generation(model: Cycle, batch: dict, cfg: Config):
         game = sum(weight * fooling(critic, fake, back, real, loss.matching) for weight, critic, fake, back, real in (
             (loss.adversarial_cqt, model.critic_cqt, cqt_fake, cqt_back, batch["cqt_u"]),
             (loss.adversarial_latent, model.critic_latent, z_fake, z_back, batch["z_u"])) if weight)
-        since = step - (cfg.pre if cfg.paired else 0)
+        since = step - begin(cfg)
         value = value + losses.grown(since, cfg.ramp, 0.0) * (cycles + losses.grown(since, loss.warmup) * game)
         made = {"cqt_fake": cqt_fake, "z_fake": z_fake}
     return value, made
