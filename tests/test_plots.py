@@ -7,6 +7,7 @@ import torch
 from matplotlib.colors import to_hex, to_rgb
 
 from weaklib import metrics, plots, tables
+from weaklib.constantq import ConstantQ
 from weaklib.files import WeaklibError
 from weaklib.rolls import piano_roll
 from weaklib.runs import Record
@@ -244,6 +245,42 @@ def test_a_sweep_is_drawn_as_means_with_their_spread_where_there_is_one():
     assert (figure._supxlabel.get_text(), figure._supylabel.get_text()) == ("share, %", "gain, dB")
 
 
+def test_a_sweep_over_shares_has_them_as_marks_on_a_log_axis():
+    figure = plots.sweep({"one": {"line": {0.1: [1.0], 1: [2.0], 100: [3.0]}}}, xlabel="", ylabel="", xscale="log")
+    ax, = figure.axes
+    figure.canvas.draw()
+    assert ax.get_xscale() == "log" and not ax.get_xticks(minor=True).size
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.1", "1", "100"]
+
+
+@pytest.mark.parametrize("bins_per_octave", [12, 48])
+def test_what_a_network_hears_is_drawn_at_its_note_in_its_time(bins_per_octave):
+    transform = ConstantQ(bins_per_octave)
+    picture = transform(tone(523.25) * (TIME >= 1))
+    figure = plots.constant_q({"heard": torch.from_numpy(picture), "silence": -np.ones_like(picture)}, transform)
+    heard, silence = figure.axes[:2]
+    values, seconds, place = image(heard)
+    row, column = values[:, 75].argmax(), 75
+    assert place(row) == pytest.approx(marks(heard)["C5"], abs=0.51) and seconds(column) == pytest.approx(1.5)
+    assert values.max() == pytest.approx(0, abs=0.1) and values[row, 10] < -40
+    assert (image(silence)[0] == -80).all()
+
+
+def test_flows_lead_from_box_to_box_and_tell_what_is_made_from_what_is_given():
+    figure = plots.flows({"there": ({"a": (0, 0), "b*": (0, 1)}, [("a", "b*", "f")], []),
+                          "back": ({"a": (0, 0), "a*": (1, 2)}, [], [("a", "a*", "alike")])})
+    there, back = figure.axes
+    boxes = {text.get_text(): text for text in there.texts if text.get_bbox_patch()}
+    assert {text: box.get_bbox_patch().get_linestyle() for text, box in boxes.items()} == {"a": "-", "b": "--"}
+    arrow, = (text for text in there.texts if getattr(text, "arrow_patch", None))
+    assert (arrow.xyann, arrow.xy) == (boxes["a"].get_position(), boxes["b"].get_position()) == ((0, 0), (0, -1))
+    assert {"f"} <= {text.get_text() for text in there.texts}
+    label, = (text for text in back.texts if text.get_text() == "alike")
+    x, y = label.get_position()
+    assert x < 0.5 and y < -1  # to the right of who goes down to the right: that is left of the line, and below it
+    assert "a to b (f)" in figure.alt and "a to a (alike)" in figure.alt
+
+
 def test_a_trade_is_drawn_with_an_area_for_every_weight():
     figure = plots.trade({"M = 4": {"none": {0: [(10.0, 8.0)]}, "l1": {8.0: [(12, 7), (14, 8)], 2.0: [(11, 9)]}},
                           "M = 8": {"l1": {2.0: [(1, 2)], 4.0: [(3, 4)], 8: []}}}, xlabel="1S", ylabel="MSi")
@@ -284,9 +321,11 @@ def test_every_figure_has_alternative_text():
                plots.assignments([(0, 1), (1, 0)], [1.0, 2.0]),
                plots.against("toy", TABLE, {TABLE.rows[0]: [seed(1.0)]}),
                plots.sweep({"one": {"a & b": {1: [0.0]}}}, xlabel="share", ylabel="dB"),
-               plots.trade({"a & b": {"l1": {1: [(0.0, 1.0)]}}}, xlabel="1S", ylabel="MSi")]
+               plots.trade({"a & b": {"l1": {1: [(0.0, 1.0)]}}}, xlabel="1S", ylabel="MSi"),
+               plots.constant_q({"a & b": -np.ones((50, 88))}, ConstantQ(12)),
+               plots.flows({"a & b": ({"x": (0, 0), "y": (0, 1)}, [("x", "y", "f")], [])})]
     assert all(figure.alt.endswith(".") and len(figure.alt) > 20 for figure in figures)
-    assert sum("a & b" in figure.alt for figure in figures) == 7
+    assert sum("a & b" in figure.alt for figure in figures) == 9
 
 
 def test_a_notebook_keeps_alternative_text():

@@ -12,6 +12,8 @@ difference
     What an estimate lacks and what it has too much, and what is left when the reference is taken away.
 masks
     Where each source may have energy, over the spectrogram of the mixture.
+constant_q
+    Constant-Q spectrograms as networks are given them, and as they make them.
 rolls
     Piano rolls of several tracks over each other.
 compare_rolls
@@ -28,6 +30,8 @@ sweep
     Scores over a number that was varied, with their spread over seeds.
 trade
     What a weight buys of one score, and what it costs of another.
+flows
+    What a method makes of what: boxes and arrows.
 png
     Any of these figures as the small picture that a notebook keeps.
 """
@@ -227,6 +231,36 @@ def masks(mix, marked: dict, sr: int, *, hop_length: int, fmax: float = 1000.0):
     axes[-1].set_xlabel("seconds")
     return _close(figure, f"Spectrogram of a mixture in grey, up to {fmax / 1000:.1f} kHz, under each other with masks "
                           f"over it: {', '.join(marked)}.")
+
+
+def constant_q(pictures: dict, transform):
+    """Draw the spectrograms that a network hears, or makes, under each other.
+
+    Parameters
+    ----------
+    pictures : dict of str to array or Tensor, shape=(frame, bin)
+        Title -> spectrogram in [-1, 1], as of `transform`.
+    transform : weaklib.constantq.ConstantQ
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure, axes = _figure(len(pictures), height=1.9, sharex=True)
+    hop, step = transform.hop / transform.sr, transform.bins_per_octave // 12
+    marks = {f"C{octave}": step * (12 * (octave + 1) - LOWEST) for octave in range(1, 9)}
+    for ax, (title, picture) in zip(axes, pictures.items()):
+        decibels = transform.range * (audio.to_numpy(picture, np.float32).T - 1) / 2
+        n_rows, n_frames = decibels.shape
+        image = ax.imshow(decibels, origin="lower", aspect="auto", interpolation="nearest",
+                          extent=(-hop / 2, (n_frames - 0.5) * hop, -0.5, n_rows - 0.5),
+                          **_loudness() | {"vmin": -transform.range})
+        ax.set_yticks(list(marks.values()), list(marks), fontsize=8)
+        ax.set(ylim=(-0.5, n_rows - 0.5), ylabel="note")
+        ax.set_title(title, fontsize=9)
+    axes[-1].set_xlabel("seconds")
+    figure.colorbar(image, ax=axes, label="dB re the maximum", aspect=40)
+    return _close(figure, f"Constant-Q spectrograms under each other, from A0 to C8: {', '.join(pictures)}.")
 
 
 def rolls(tracks: dict, *, frame_rate: float = 32.0, lowest: int = 21):
@@ -507,7 +541,7 @@ def against(paper: str, table, records: dict, metric: str | None = None):
                           f"ours as a dot. Rows: {', '.join(row.title for row in rows)}.")
 
 
-def sweep(panels: dict, *, xlabel: str, ylabel: str):
+def sweep(panels: dict, *, xlabel: str, ylabel: str, xscale: str = "linear"):
     """Draw a score over a number that was varied: a panel for each condition, a line for each kind of model.
 
     Parameters
@@ -515,6 +549,7 @@ def sweep(panels: dict, *, xlabel: str, ylabel: str):
     panels : dict of str to dict of str to dict of float to list of float
         Panel -> line -> place on the x-axis -> score of each seed. What was not run is left out, or an empty list.
     xlabel, ylabel : str
+    xscale : {"linear", "log"}
 
     Returns
     -------
@@ -530,7 +565,9 @@ def sweep(panels: dict, *, xlabel: str, ylabel: str):
                       for x, seeds in sorted(line.items()) if seeds]
             x, mean, spread = np.reshape(points, (-1, 3)).T
             ax.errorbar(x, mean, yerr=np.where(spread > 0, spread, np.nan), ms=5, lw=1.2, capsize=2, **styles[title])
+        ax.set_xscale(xscale)
         ax.set_xticks(places, [f"{x:g}" for x in places])
+        ax.minorticks_off()
     return _panelled(figure, styles, panels, xlabel, ylabel, f"{ylabel} over {xlabel}")
 
 
@@ -587,3 +624,45 @@ def _panelled(figure, styles: dict, panels: dict, xlabel: str, ylabel: str, what
     figure.legend(handles=[Line2D([], [], **style) for style in styles.values()], loc="outside upper center",
                   ncols=min(4, len(styles)), fontsize=8, frameon=False)
     return _close(figure, f"{what}, in panels: {'; '.join(panels)}. Lines: {', '.join(styles)}.")
+
+
+def flows(panels: dict):
+    """Draw what a method makes of what, in panels beside each other.
+
+    Parameters
+    ----------
+    panels : dict of str to tuple of (dict, list, list)
+        Title -> boxes, arrows, comparisons. Boxes: text -> column and row, row 0 on top; what is made is given with a
+        ``*``, which is not drawn, and its box is dashed. Arrows: (from, to, text), with the texts of two boxes.
+        Comparisons, the same: a dotted bow, to the right of whoever goes along it, between what should be alike.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    figure, axes = _figure(1, 8.0, 2.9, len(panels))
+    columns, rows = (np.array([at[axis] for boxes, _, _ in panels.values() for at in boxes.values()])
+                     for axis in (0, 1))
+    for ax, (title, (boxes, arrows, compared)) in zip(axes, panels.items()):
+        drawn = {text: ax.text(x, -y, text.replace("*", ""), ha="center", va="center", fontsize=8, bbox={
+            "boxstyle": "round,pad=0.4", "fc": "white", "ec": HIT, "ls": "--" if "*" in text else "-"})
+            for text, (x, y) in boxes.items()}
+        for a, b, text in arrows + compared:
+            bow = (a, b, text) in compared
+            start, stop = (np.array([boxes[end][0], -boxes[end][1]]) for end in (a, b))
+            across = np.array([[0, 1], [-1, 0]]) @ (stop - start)  # to the right, as long as the arrow
+            style = {"arrowstyle": "<->", "ls": ":", "connectionstyle": "arc3,rad=0.5"} if bow else {
+                "arrowstyle": "-|>"}
+            colour = DISTINCT[1] if bow else HIT
+            ax.annotate("", stop, start, arrowprops={
+                "color": colour, "shrinkA": 2, "shrinkB": 2, "patchA": drawn[a].get_bbox_patch(),
+                "patchB": drawn[b].get_bbox_patch()} | style)
+            at = (start + stop) / 2 + bow * across / 4 + 0.12 * across / np.linalg.norm(across)
+            ax.text(*at, text, fontsize=8, color=colour, ha="center", va="center", rotation=90 if bow else 0)
+        ax.set(xlim=(columns.min() - 0.75, columns.max() + 0.75), ylim=(-rows.max() - 0.4, 0.4), aspect="equal")
+        ax.axis("off")
+        ax.set_title(title, fontsize=9)
+    told = "; ".join(f"{title}: " + ", ".join(f"{a} to {b} ({text})" for a, b, text in arrows + compared)
+                     for title, (_, arrows, compared) in panels.items())
+    plain = told.replace("*", "").replace("$", "").replace("\n", " ")
+    return _close(figure, f"Boxes and arrows in panels. {plain}.")
