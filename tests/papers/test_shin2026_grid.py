@@ -78,7 +78,9 @@ def test_rows_that_are_compared_differ_in_what_is_compared_only():
         return {name for name in a if a[name] != b[name]} - {"label"}
 
     assert differ("r1_100_paired_only", "r1_100_paired_unpaired") == {"audio_share", "scores_share", "plan"}
-    assert differ("r1_100_paired_unpaired", "r1_9_paired_unpaired") == {"paired"}
+    assert differ("r1_9_paired_only", "r1_9_paired_unpaired") == {"audio_share", "scores_share"}
+    assert differ("r1_100_paired_unpaired", "r1_9_paired_unpaired") == {"paired", "plan"}  # much takes longer
+    assert differ("r1_100_paired_unpaired", "r1_9_paired_unpaired", "paper") == {"paired"}
     assert differ("audio_only_90", "score_only_90") == {"audio_share", "scores_share"}
     assert differ("r0_1_unpaired_shifted", "r0_1_unpaired_stable") == {"shift"}
     assert differ("r1_100_paired_unpaired", "maestro_test_plus_guitarset_audio") == {"guest"}
