@@ -35,8 +35,8 @@ def _kinds(vae: int, paired: int, both: int, told: int, much: int, few: float = 
 
     piano, many = {"also": "guitar"}, {"corpus": "chamber", "scores": "chamber", "instruments": 11}
     chamber = many | {"audio": "chamber_pool"}
-    scores = plan(vae) | {"stage": "vae", "batch": 16} | vae_more
-    return {"vae": scores, "chamber_vae": scores | many,
+    scores = {"stage": "vae", "batch": 16} | vae_more
+    return {"vae": scores | plan(vae), "chamber_vae": scores | many | plan(4 * vae),  # sparser scores, learned later
             "paired": piano | plan(paired), "both": piano | plan(both),
             "much_paired": piano | plan(much), "much_both": piano | plan(much),
             "stable": piano | plan(both) | {"paired": TOLD, "release": told},
