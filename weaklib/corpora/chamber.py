@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from weaklib.corpora.composer import KEYS, SCALES, chords, separate
+from weaklib.corpora.composer import separate
 from weaklib.corpora.piano import hands, played
-from weaklib.corpora.pieces import POOL, Clock, Part, Pieces, ladder
+from weaklib.corpora.pieces import POOL, Form, Part, Pieces, ladder
 
 #: Class -> General MIDI programs, those of the pool, lowest and highest pitch, and dB that bring it beside the others.
 INSTRUMENTS = {
@@ -58,17 +58,12 @@ class Chamber(Pieces):
 
     def perform(self, rng, seconds, i):
         voices = ENSEMBLES[i % len(ENSEMBLES)]
-        tonic, mode, metre = int(rng.integers(12)), str(rng.choice(list(SCALES))), int(rng.choice((3, 4)))
-        tempo = float(np.exp(rng.uniform(*np.log(TEMPO))))
-        clock = Clock(rng, tempo, seconds, FREEDOM)
-        n_bars = max(1, clock.beats // metre)
-        sections = np.array_split(np.arange(n_bars), max(1, round(n_bars / rng.choice((2, 3, 4)))))
-        harmony = chords(rng, tonic, SCALES[mode], sections)
-        scale = sorted((tonic + step) % 12 for step in SCALES[mode])
-        plays = rng.random((len(sections), len(voices))) < 0.8
-        plays[rng.integers(len(sections))] = True
+        form = Form(rng, seconds, TEMPO, FREEDOM, metres=(3, 4))
+        clock, metre, harmony, scale = form.clock, form.metre, form.harmony, form.scale
+        plays = rng.random((len(form.sections), len(voices))) < 0.8
+        plays[rng.integers(len(form.sections))] = True
         lines = [[] for _ in voices]
-        for bars, playing in zip(sections, plays):
+        for bars, playing in zip(form.sections, plays):
             leads, loud = int(rng.integers(len(voices))), rng.uniform(*DYNAMICS)
             for v, name in enumerate(voices):
                 if not playing[v] and v != leads:
@@ -91,7 +86,7 @@ class Chamber(Pieces):
             own = [_one_by_one(line) if name not in KEYBOARDS else line for voice, line in zip(voices, lines)
                    if voice == name]
             parts[name] = self._part(rng, name, np.array(sum(own, [])), seconds)
-        return parts, {"key": f"{KEYS[tonic]} {mode}", "tempo": round(tempo, 1), "metre": metre, "voices": voices}
+        return parts, form.about | {"voices": voices}
 
     def _part(self, rng, name, notes, seconds):
         mine, others, low, high, level = INSTRUMENTS[name]

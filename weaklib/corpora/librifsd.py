@@ -15,12 +15,11 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from weaklib.audio import rms
-from weaklib.corpora import SPLITS, mixed, on_grid
+from weaklib.corpora import SPLITS, mixed
+from weaklib.corpora.noisy import JOINT, SNR, settled
 from weaklib.corpora.recorded import Recorded, find, recordings
 from weaklib.corpora.talkers import LEVEL
 
-SNR = (-6.0, 6.0)  # dB, of the voice against the noise
-PEAK = 0.9  # at most, of the mixture and of its sources
 SPEECH = {"train": "train-clean-*", "validation": "dev-clean", "test": "test-clean"}
 NOISE = {"train": ("dev", "train"), "validation": ("dev", "val"), "test": ("eval", None)}  # folder, split in its table
 #: Classes that may hold a voice. Labels of FSD50K come with all classes above them: speech is a Human_voice, too.
@@ -61,7 +60,7 @@ class Librifsd(Recorded):
         with open(table, encoding="utf-8", newline="") as f:
             rows = [(f"{row['fname']}.wav", row["labels"].split(",")) for row in csv.DictReader(f)
                     if row.get("split") == split]
-        self.noises = [(name, " + ".join(labels)) for name, labels in rows if not VOICES & set(labels)]
+        self.noises = [(name, JOINT.join(labels)) for name, labels in rows if not VOICES & set(labels)]
         lost = sorted({name for name, _ in self.noises} - set(recordings(self._sounds)))
         if lost or not self.noises:
             self.refuse(f"{len(lost)} of the {len(self.noises)} noises of {table} are not in {self._sounds}"
@@ -77,6 +76,4 @@ class Librifsd(Recorded):
         for source, heard, gain in zip(sources, (len(voice), len(noise)), (half, -half)):
             if level := rms(source[:heard]):  # a noise may pause as long as an item
                 source *= 10 ** ((LEVEL - 10 * np.log10(2) + gain) / 20) / level
-        peak = max(np.abs(sources).max(), np.abs(sources.sum(axis=0)).max())
-        sources = on_grid(sources * min(1, PEAK / peak)).astype(np.float32)
-        return mixed(sources, [PurePosixPath(self.utterances[i]).parts[1], classes])
+        return mixed(settled(sources), [PurePosixPath(self.utterances[i]).parts[1], classes])

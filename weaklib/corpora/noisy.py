@@ -7,6 +7,8 @@ Contents
 --------
 Noisy
     A split, item by item.
+settled
+    Sources that do not clip.
 """
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ import numpy as np
 
 from weaklib import audio
 from weaklib.corpora import Corpus, Option, load, mixed, on_grid, talkers
-from weaklib.corpora.librifsd import PEAK, SNR
 
+SNR = (-6.0, 6.0)  # dB, of the voice against the noise
+PEAK = 0.9  # at most, of the mixture and of its sources
 JOINT = " + "  # between the classes of a noise
 
 
@@ -50,7 +53,12 @@ class Noisy(Corpus):
         half = self.rng(6, i).uniform(*SNR) / 2  # 6 keeps it apart from what voice and noise draw
         each = talkers.LEVEL - 10 * np.log10(2)
         sources = np.stack([audio.level(voice["sources"][0], each + half), audio.level(noise["mix"], each - half)])
-        peak = max(np.abs(sources).max(), np.abs(sources.sum(axis=0)).max())
-        sources = on_grid(sources * min(1, PEAK / peak)).astype(np.float32)
+        sources = settled(sources)
         heard = JOINT.join(filter(None, noise["labels"]))
         return mixed(sources, [voice["labels"][0], heard], text=[voice["text"][0], ""])
+
+
+def settled(sources: np.ndarray) -> np.ndarray:
+    """Make ``sources (source, time)`` softer if they or their sum exceed `PEAK`, and put them on the grid."""
+    peak = max(np.abs(sources).max(), np.abs(sources.sum(axis=0)).max())
+    return on_grid(sources * min(1, PEAK / peak)).astype(np.float32)

@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from weaklib.corpora import Option
-from weaklib.corpora.composer import KEYS, SCALES, chords, separate
-from weaklib.corpora.pieces import Clock, Part, Pieces, ladder
+from weaklib.corpora.composer import separate
+from weaklib.corpora.pieces import Form, Part, Pieces, ladder
 from weaklib.rolls import LOWEST, PITCHES
 
 HIGHEST = LOWEST + PITCHES - 1
@@ -51,15 +51,10 @@ class Piano(Pieces):
     classes = ("piano",)
 
     def perform(self, rng, seconds, i):
-        tonic, mode, metre = int(rng.integers(12)), str(rng.choice(list(SCALES))), int(rng.choice((3, 4, 4)))
-        tempo = float(np.exp(rng.uniform(*np.log(TEMPO))))
-        clock = Clock(rng, tempo, seconds, FREEDOM)
-        n_bars = max(1, clock.beats // metre)
-        sections = np.array_split(np.arange(n_bars), max(1, round(n_bars / rng.choice((2, 3, 4)))))
-        harmony = chords(rng, tonic, SCALES[mode], sections)
-        scale = sorted((tonic + step) % 12 for step in SCALES[mode])
+        form = Form(rng, seconds, TEMPO, FREEDOM, metres=(3, 4, 4))
+        clock, metre, harmony, scale = form.clock, form.metre, form.harmony, form.scale
         notes, pedal = [], []
-        for bars in sections:
+        for bars in form.sections:
             both, loud = hands(rng), rng.uniform(*DYNAMICS)
             change = str(rng.choice(list(PEDALLED), p=list(PEDALLED.values())))
             swell = rng.normal(0, 14) / len(bars)
@@ -74,7 +69,7 @@ class Piano(Pieces):
         pedal = np.array([*pedal, (seconds, 0)], dtype=float)
         pedal = pedal[pedal[:, 0] <= seconds]
         part = Part(notes, int(rng.choice(PROGRAMS[self.name][self.split])), pedal=pedal[np.argsort(pedal[:, 0])])
-        return {"piano": part}, {"key": f"{KEYS[tonic]} {mode}", "tempo": round(tempo, 1), "metre": metre}
+        return {"piano": part}, form.about
 
 
 def hands(rng):

@@ -11,6 +11,8 @@ Pieces
     A split of such pieces.
 Part
     What an instrument plays.
+Form
+    Key, metre, sections and chords of a piece.
 Clock
     A tempo that breathes.
 ladder
@@ -26,6 +28,7 @@ import torch
 
 from weaklib import files, rolls
 from weaklib.corpora import SHORTEST, Option, fluid, rooms
+from weaklib.corpora.composer import KEYS, SCALES, chords
 from weaklib.corpora.material import SR
 from weaklib.corpora.outdoors import microphone
 from weaklib.corpora.scored import DOWN, PEDAL, Scored, by_song
@@ -181,6 +184,46 @@ class Pieces(Scored):
         stored.flush()
         np.save(path / "notes.npy", np.concatenate(notes))
         files.write_json(path / "songs.json", songs)
+
+
+class Form:
+    """What a piece is built on, drawn at random.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    seconds : float
+        How much is to be filled.
+    tempo : (float, float), beats per minute
+        Range, in which the logarithm is uniform.
+    freedom : float
+        Of the tempo, see `Clock`.
+    metres : tuple of int
+        Beats per bar, of which one is drawn.
+
+    Attributes
+    ----------
+    metre : int
+    clock : Clock
+    sections : list of array of int
+        Bars of each section.
+    harmony : list
+        Of each bar, and of one more, as `composer.chords` makes it.
+    scale : list of int
+        Pitch classes.
+    about : dict
+        Key, tempo and metre.
+    """
+
+    def __init__(self, rng, seconds: float, tempo: tuple[float, float], freedom: float, metres: tuple[int, ...]):
+        tonic, mode, self.metre = int(rng.integers(12)), str(rng.choice(list(SCALES))), int(rng.choice(metres))
+        drawn = float(np.exp(rng.uniform(*np.log(tempo))))
+        self.clock = Clock(rng, drawn, seconds, freedom)
+        n_bars = max(1, self.clock.beats // self.metre)
+        self.sections = np.array_split(np.arange(n_bars), max(1, round(n_bars / rng.choice((2, 3, 4)))))
+        self.harmony = chords(rng, tonic, SCALES[mode], self.sections)
+        self.scale = sorted((tonic + step) % 12 for step in SCALES[mode])
+        self.about = {"key": f"{KEYS[tonic]} {mode}", "tempo": round(drawn, 1), "metre": self.metre}
 
 
 class Clock:
