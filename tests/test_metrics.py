@@ -750,6 +750,22 @@ def test_by_the_released_formula_a_perfect_transcription_of_musicnet_em_has_17_p
     assert instrument_f1(ref, ref) == instrument_f1(ref, ref, "active") == 1
 
 
+def test_a_pair_is_active_by_its_score_however_much_is_missed():
+    """A third of one instrument's notes is found, half of another's, and nothing of a third one that plays."""
+    ref = np.zeros((1, 4, 88, 6), bool)
+    ref[0, 0, 40, :6] = ref[0, 1, 50, :4] = ref[0, 2, 60, :5] = True
+    est = np.zeros_like(ref)
+    est[0, 0, 40, :2] = est[0, 1, 50, :2] = True
+    assert instrument_f1(est, ref, "active") == pytest.approx((2 * 2 / 8 + 2 * 2 / 6 + 0) / 3)
+
+
+def test_a_shift_that_leaves_nothing_to_compare_is_never_the_best():
+    """The only note leaves the keys upwards, and the score is silent: 0 / 0 is no match."""
+    est = np.zeros((88, 3))
+    est[-1] = 1
+    assert best_shift(est, np.zeros_like(est)) == (0, 0)
+
+
 @pytest.mark.parametrize("shift", [-12, -2, 0, 1, 12])
 def test_the_best_shift_is_the_one_that_was_planted(shift):
     ref = transcription(2, 88, 30)

@@ -20,8 +20,8 @@ def test_least_squares_by_hand():
 
 
 def test_matching_is_a_mean_over_scales_and_layers_whatever_their_sizes():
-    ref = [[torch.zeros(2, 3, 4), torch.zeros(2, 1)], [torch.zeros(2, 5)]]
-    est = [[torch.full((2, 3, 4), 2.0), torch.full((2, 1), -3.0)], [torch.tensor([[1.0] * 5, [0.0] * 5])]]
+    ref = [[torch.full((2, 3, 4), 1.5), torch.full((2, 1), 0.5)], [torch.full((2, 5), -2.0)]]
+    est = [[torch.full((2, 3, 4), 3.5), torch.full((2, 1), -2.5)], [torch.tensor([[-1.0] * 5, [-2.0] * 5])]]
     assert losses.matching(est, ref).tolist() == pytest.approx([(2 + 3 + 1) / 3, (2 + 3 + 0) / 3])
 
 
