@@ -490,7 +490,8 @@ class _Local(_Cluster):
                     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
                 return await super().instantiate()
 
-        resource_tracker.ensure_running()  # at its start it would let the signal through again
+        if os.name == "posix":  # elsewhere there is none
+            resource_tracker.ensure_running()  # at its start it would let the signal through again
         stack.callback(_restore, dict(os.environ))  # a nanny changes the environment of its own process too
         stack.enter_context(dask.config.set({
             "distributed.nanny.pre-spawn-environ": {**runs.ENVIRONMENT, **THREADS,
