@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from weaklib import jobs, runs, training
+from weaklib import files, jobs, runs, training
 from weaklib.files import WeaklibError
 
 STEPS = 30
