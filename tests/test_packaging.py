@@ -32,7 +32,7 @@ def by_name(lines) -> dict:
 
 def declared() -> dict:
     project = PROJECT["project"]
-    return by_name(project["dependencies"] + sum(project["optional-dependencies"].values(), []))
+    return by_name(project["dependencies"] + project["optional-dependencies"]["test"])
 
 
 def locked() -> dict[str, str]:
