@@ -152,6 +152,16 @@ def test_two_processes_of_this_machine_one_is_killed_and_the_records_are_the_sam
     assert dict(os.environ) == before
 
 
+@pytest.mark.slow
+def test_processes_where_no_signal_can_be_blocked_and_no_resources_are_tracked(store, expected, monkeypatch):
+    """As on Windows."""
+    monkeypatch.setattr(files, "WINDOWS", True)
+    monkeypatch.setattr(jobs, "resource_tracker", None)
+    monkeypatch.setattr(jobs, "signal", SimpleNamespace(SIGINT=signal.SIGINT, signal=signal.signal))
+    outcome = jobs.work(grid(), device="cpu", n=2, trainer=train)
+    assert sorted(outcome.trained) == sorted(expected) and not outcome.failed and results(grid()) == expected
+
+
 @contextmanager
 def machines(folder: Path):
     """A Dask scheduler and two workers, each with a store of its own, as if they were machines of their own."""
