@@ -4,12 +4,17 @@
 The README is its first page. Equations become MathML, which browsers show without a script.
 """
 import json
+import re
 import shutil
 import sys
+import unicodedata
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 
+from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
+from pygments.lexers import TextLexer
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -36,9 +41,6 @@ CONTENTS = """
 
 /results/README
 /results/claims
-/results/gpu/*/*
-/results/full/*/*
-/results/laptop/*/*
 ```
 
 ```{toctree}
@@ -59,13 +61,24 @@ CONTENTS = """
 /book/api
 ```
 """
+TABLES = """
+
+```{toctree}
+:hidden:
+:glob:
+
+gpu/*/*
+full/*/*
+laptop/*/*
+```
+"""
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
 root_doc = "README"
 include_patterns = ["README.md", "CONTRIBUTING.md", "docs/*.md", "results/*.md", "results/*/*/*.md",
                     "results/*/notebooks/*.ipynb", "weaklib/corpora/datasheets/*.md", "book/*.rst", "book/api/*.rst"]
 exclude_patterns = [".*", "results/local", "book/_build"]
-templates_path = ["_templates"]
+templates_path = [str(ROOT / "book" / "_templates")]  # absolute, as autosummary looks elsewhere
 
 nb_execution_mode = "off"  # they have been
 nb_merge_streams = True
@@ -79,21 +92,27 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say more
 napoleon_google_docstring = False
 napoleon_use_ivar = True
-napoleon_custom_sections = ["Contents", "Options"]
+napoleon_custom_sections = ["Contents", ("Options", "params_style")]
 default_role = "py:obj"
+suppress_warnings = ["ref.python"]  # every method has a Config
 
 html_theme = "furo"
 html_title = "weaklib"
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
+html_js_files = [("book.js", {"defer": "defer"})]
 html_copy_source = False
 html_math_renderer = "mathml"
 
 
 def read(app, docname: str, source: list[str]) -> None:
-    """Give the first page the contents of the book, and the figures of notebooks their alternative text."""
+    """Give pages what they lack where they lie: contents, titles of their own, alternative text of figures."""
     if docname == root_doc:
         source[0] += CONTENTS
+    elif docname == "results/README":
+        source[0] += TABLES
+    elif table := re.fullmatch("results/([a-z]+)/([a-z]+[0-9]+)/.+", docname):  # "# <paper>", "## <table>"
+        source[0] = re.sub(r"^# .*\n+## (.*)", rf"# {table[2]}, {table[1]}. \1", source[0])
     elif Path(app.env.doc2path(docname)).suffix == ".ipynb":
         source[0] = described(json.loads(source[0]))
 
@@ -112,10 +131,23 @@ def described(notebook: dict) -> str:
 def mathml(display: str):
     """Return a function with which Sphinx writes equations, either ``inline`` or as a ``block``."""
     def visit(writer, node):
-        from docutils.nodes import SkipNode
-        writer.body.append(convert(node.astext(), display=display))
+        equation = convert(node.astext().replace(r"\|", "‖"), display=display)  # not known after \Big
+        writer.body.append(re.sub('<mi mathvariant="script">([A-Z])</mi>', script, equation))
         raise SkipNode
     return visit
+
+
+def script(letter: re.Match) -> str:
+    """Replace a letter of ``\\mathcal`` by its own character: browsers no longer know ``mathvariant``."""
+    for name in ("SCRIPT CAPITAL", "MATHEMATICAL SCRIPT CAPITAL"):
+        with suppress(KeyError):
+            return f"<mi>{unicodedata.lookup(f'{name} {letter[1]}')}</mi>"
+
+
+def page(app, name: str, template: str, context: dict, doctree) -> None:
+    """Give the captions of the sidebar, which are headings, their level."""
+    tree = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
 
 
 def finish(app, exception) -> None:
@@ -126,5 +158,7 @@ def finish(app, exception) -> None:
 
 def setup(app) -> None:
     app.add_html_math_renderer("mathml", (mathml("inline"), None), (mathml("block"), None))
+    app.add_lexer("csv", TextLexer)
     app.connect("source-read", read)
+    app.connect("html-page-context", page, priority=900)  # after furo
     app.connect("build-finished", finish)
