@@ -112,7 +112,7 @@ def read(app, docname: str, source: list[str]) -> None:
     elif docname == "results/README":
         source[0] += TABLES
     elif table := re.fullmatch("results/([a-z]+)/([a-z]+[0-9]+)/.+", docname):  # "# <paper>", "## <table>"
-        source[0] = re.sub(r"^# .*\n+## (.*)", rf"# {table[2]}, {table[1]}. \1", source[0])
+        source[0] = re.sub(r"^# .*\n+## (.*)", rf"# \1 ({table[2]}, {table[1]})", source[0])
     elif Path(app.env.doc2path(docname)).suffix == ".ipynb":
         source[0] = described(json.loads(source[0]))
 
@@ -131,10 +131,15 @@ def described(notebook: dict) -> str:
 def mathml(display: str):
     """Return a function with which Sphinx writes equations, either ``inline`` or as a ``block``."""
     def visit(writer, node):
-        equation = convert(node.astext().replace(r"\|", "‖"), display=display)  # not known after \Big
+        equation = convert(tex(node.astext()), display=display)
         writer.body.append(re.sub('<mi mathvariant="script">([A-Z])</mi>', script, equation))
         raise SkipNode
     return visit
+
+
+def tex(equation: str) -> str:
+    """Write an equation as latex2mathml reads it, with its number set apart."""
+    return equation.replace(r"\|", "‖").replace(r"\tag", r"\quad\tag")
 
 
 def script(letter: re.Match) -> str:
