@@ -48,7 +48,8 @@ class Maestro(Performed):
             if lacking := sorted(COLUMNS - set(rows.fieldnames or ())):
                 self.refuse(f"{table} has no column {lacking[0]}", self.get)
             rows = [row for row in rows if row["split"] == self.split]
-        return [({"name": row["audio_filename"], "composer": row["canonical_composer"], "title": row["canonical_title"]},
+        return [({"name": row["audio_filename"], "composer": row["canonical_composer"],
+                  "title": row["canonical_title"]},
                  table.parent / row["audio_filename"], table.parent / row["midi_filename"]) for row in rows]
 
     def score(self, path):
