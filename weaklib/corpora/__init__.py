@@ -194,8 +194,8 @@ class Corpus(Dataset):
         """Render or read what items are made of; see `stored`."""
 
     def holdings(self) -> Holdings:
-        """Look up what of the split is there, reading lists and names only; of a corpus that is not opened, too."""
-        raise WeaklibError(f"{self.name} is made by the kit and needs no data; nothing of it can be missing.")
+        """Look up what of the split of a data set is there, reading lists and names only; it need not be open."""
+        raise NotImplementedError
 
     def item(self, i: int) -> dict:
         """Make item `i`, from 0 to ``n_items - 1``, whatever was made before."""

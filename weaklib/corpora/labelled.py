@@ -184,7 +184,7 @@ class Labelled(Recorded):
         files.write_json(path / "heard.json", {"seconds": seconds, "unread": unread})
 
     def _lengths(self, sounds: list[Sound]) -> dict[str, float]:
-        """Lengths (s) of recordings that are used as a whole, by their names; those that cannot be read are told of."""
+        """Lengths (s) of recordings that are used as a whole, by name; tells of those that cannot be read."""
         if not sounds:
             return {}
         self._unheard = sounds
@@ -201,7 +201,9 @@ class Labelled(Recorded):
             return 0
         if sound.start is not None:
             return 1
-        return self.crops if self.split == "train" else max(1, math.floor(self._seconds[sound.name] / self.duration + 1e-6))
+        if self.split == "train":
+            return self.crops
+        return max(1, math.floor(self._seconds[sound.name] / self.duration + 1e-6))
 
     def _start(self, i: int) -> float:
         """Where item `i` begins in its recording, in seconds."""
