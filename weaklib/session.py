@@ -134,8 +134,9 @@ def dry_run(notebooks: list[Notebook], args) -> int:
     if tables := per_table(notebooks, args):
         print()
         show(["table", "runs to train", "run time", "measured", "memory of one", "disk for data", "data"], tables)
-        print("\nA run that several tables show counts in each of them. Times are measured where a run of the same network has "
-              "been made;\nthe others are guesses until one has been trained for some minutes (--budget 10m).")
+        print("\nA run that several tables show counts in each of them. Times are measured where a run of the same "
+              "network has been made;\nthe others are guesses until one has been trained for some minutes "
+              "(--budget 10m).")
     able = [notebook for notebook in notebooks if not notebook.obstacle]
     ahead = Forecast.of(able, args)
     if ahead.tasks:

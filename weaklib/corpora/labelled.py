@@ -192,7 +192,7 @@ class Labelled(Recorded):
         found = files.read_json(self.stored(0, name=self.name, files=cache.digest({"files": sizes})) / "heard.json")
         self.skipped.update(found["unread"])
         if self.skipped:
-            print(f"{self.name}, {self.split}: {len(self.skipped)} recordings are left out, for they cannot be read: "
+            print(f"{self.name}, {self.split}: {len(self.skipped)} of its recordings cannot be read, and left out: "
                   f"{next(iter(self.skipped.values()))}")
         return found["seconds"]
 
