@@ -25,7 +25,7 @@ EXAMPLES = 3  # names of what is missing, for each split
 #: come from, and what is not here is not known.
 DISK = {"fuss": 25, "fuss_reverb": 25, "libri2mix": 24, "wsj0_2mix": 5, "yfcc100m": 185, "audioset": 670,
         "librifsd": 55, "maestro": 128, "maestro_v3": 126, "guitarset": 1, "musicnet_em": 22, "slakh": 140,
-        "music21": 5, "vggsound": 56, "audiocaps": 17}
+        "music21": 6, "vggsound": 56, "audiocaps": 17}
 #: Corpora that read the files of another one.
 SAME = {"musicnet_em_few": "musicnet_em", "musicnet_em_cover": "musicnet_em", "musicnet_em_pool": "musicnet_em",
         "slakh_uncorrected": "slakh"}
@@ -101,18 +101,13 @@ def check(name: str) -> tuple[str, bool]:
     """
     found = _looked_up(name)
     splits = {split: there for split, there in found.items() if isinstance(there, Holdings)}
-    head = ["split", "there", "missing"]
-    lines = [f"{name} in {files.data()}" if ":" not in name and files.data() else name]
-    if splits:
-        lines += _columns(head, [[split, str(there.n_there), str(there.n_missing)] for split, there in splits.items()])
-        lines += _classes(splits)
-    lines += [f"{split}: {', '.join(names[:EXAMPLES])} {'is' if len(names) == 1 else 'are'} not there"
-              + (f", and {len(names) - EXAMPLES} more." if len(names) > EXAMPLES else ".")
-              for split, there in splits.items() if (names := [one for all_of in there.missing.values()
-                                                               for one in all_of])]
-    lines += dict.fromkeys(str(error) for error in found.values() if isinstance(error, WeaklibError))
-    lines += ["", *_meaning(name, found)]
-    return "\n".join(lines), _fine(found)
+    counts = [[split, str(there.n_there), str(there.n_missing)] for split, there in splits.items()]
+    blocks = [[f"{name} in {files.data()}" if ":" not in name and files.data() else name,
+               *(_columns(["split", "there", "missing"], counts) if counts else [])],
+              _classes(splits), _named(splits),
+              _errors(found),
+              list(_meaning(name, found))]
+    return "\n\n".join("\n".join(block) for block in blocks if block), _fine(found)
 
 
 def overview() -> str:
@@ -124,9 +119,9 @@ def overview() -> str:
         missing = sum(there.n_missing for there in splits)
         state = ("not there" if not splits else "part of it cannot be read" if not _fine(found) else
                  f"{missing} missing" if missing else "whole")
-        tables = [f"{need.paper} {need.table}" for need in needs(name)]
-        rows.append([name, state, ", ".join(tables) or "no table"])
-    return "\n".join(_columns(["data set", "state", "heard at the preset paper in"], rows))
+        rows.append([name, state, _tables(needs(name), lambda need: need.table) or "no table"])
+    lines = _columns(["data set", "state", "heard at the preset paper in"], rows)
+    return "\n".join(lines if files.data() else ["WEAKLIB_DATA is not set.", "", *lines])
 
 
 def _looked_up(name: str) -> dict[str, Holdings | WeaklibError]:
@@ -151,7 +146,25 @@ def _classes(splits: dict[str, Holdings]) -> list[str]:
             if any(there.missing.get(label) or not there.there.get(label) for there in splits.values())]
     if classes in ([], [""]) or not rows:
         return []
-    return ["", *_columns(["class", *splits], rows)]
+    return _columns(["class", *splits], rows)
+
+
+def _errors(found: dict) -> list[str]:
+    """Why splits are not there, once if it is the same for all."""
+    errors = {split: str(error) for split, error in found.items() if isinstance(error, WeaklibError)}
+    if len(errors) == len(found) and len(set(errors.values())) == 1:
+        return list(errors.values())[:1]
+    return [f"{split}: {error}" for split, error in errors.items()]
+
+
+def _named(splits: dict[str, Holdings]) -> list[str]:
+    """Some of what is missing, by name."""
+    lines = []
+    for split, there in splits.items():
+        if names := [name for of_class in there.missing.values() for name in of_class]:
+            more = f" and {len(names) - EXAMPLES} more" if len(names) > EXAMPLES else ""
+            lines.append(f"Not there in {split}: {', '.join(names[:EXAMPLES])}{more}.")
+    return lines
 
 
 def _meaning(name: str, found: dict) -> Iterator[str]:
@@ -160,7 +173,8 @@ def _meaning(name: str, found: dict) -> Iterator[str]:
     if not tables:
         yield f"No table of the preset {PRESET} needs it."
         return
-    yield f"At the preset {PRESET} it is heard in {', '.join(map(_words, tables))}."
+    said = _tables(tables, lambda need: f"{need.table} ({need.n_rows} of {need.of} rows)")
+    yield f"At the preset {PRESET} it is heard in {said}."
     splits = {split: there for split, there in found.items() if isinstance(there, Holdings)}
     if not _fine(found):
         refused = [split for split, there in splits.items() if there.refused]
@@ -175,8 +189,11 @@ def _meaning(name: str, found: dict) -> Iterator[str]:
         yield "These rows can be made: nothing is known to be missing."
 
 
-def _words(need: Need) -> str:
-    return f"{need.paper} {need.table} ({need.n_rows} of {need.of} rows)"
+def _tables(needed: list[Need], words) -> str:
+    """Tables by paper: ``hung2021: table1, table2; ...``."""
+    papers = dict.fromkeys(need.paper for need in needed)
+    return "; ".join(f"{paper}: {', '.join(words(need) for need in needed if need.paper == paper)}"
+                     for paper in papers)
 
 
 def _columns(head: list[str], body: list[list[str]]) -> list[str]:

@@ -176,7 +176,7 @@ def on_gpu(args) -> bool | None:
 def span(seconds: float) -> str:
     if math.isinf(seconds):
         return "another time"
-    return f"{seconds / 60:.1f} min" if seconds < 10 * 3600 else f"{seconds / 3600:.0f} h"
+    return f"{seconds / 60:.1f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
 
 
 @dataclass(frozen=True)

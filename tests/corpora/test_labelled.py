@@ -303,7 +303,7 @@ def test_test_mixtures_are_of_two_clips_and_always_the_same(data):
     assert [i for i, _ in corpus.pairs] == [0, 1, 2, 3] and corpus.pairs == again.pairs
     assert all(corpus.clips[i] != corpus.clips[j] for i, j in corpus.pairs)
     with pytest.raises(WeaklibError, match="All items of the validation split of audiocaps are of one recording"):
-        load("audiocaps", "validation", "paper").pairs
+        assert load("audiocaps", "validation", "paper").pairs
 
 
 def test_vanished_and_damaged_clips_of_audiocaps(data, capsys):

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 import torch
 
 from weaklib import files
-from weaklib.corpora import SPLITS, Holdings
+from weaklib.corpora import Holdings
 from weaklib.corpora.labelled import lacking, pairs
 from weaklib.corpora.recorded import Recorded, find, recordings
 from weaklib.files import WeaklibError
