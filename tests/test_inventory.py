@@ -1,6 +1,7 @@
 """weaklib.inventory and ``python -m weaklib data check``: what is counted, and what follows from it."""
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -129,9 +130,12 @@ def test_tables_are_those_whose_runs_or_the_runs_before_them_hear_a_data_set():
 
 
 def test_a_run_needs_what_the_runs_before_it_hear():
-    paper = experiment.load("shin2026")
-    config = paper.config("r1_100_paired_only", "paper")
-    assert config.vae and inventory.heard(config) >= inventory.heard(config.vae)
+    def run(*names, needs=()):
+        return SimpleNamespace(corpora=lambda: [{"name": name} for name in names], needs=lambda: needs)
+
+    first = run("fuss")
+    assert inventory.heard(run("slakh", needs=[run("gardner", "slakh", needs=[first])])) == {"slakh", "gardner", "fuss"}
+    assert inventory.heard(first) == {"fuss"}
 
 
 def test_disk_counts_each_data_set_once():
@@ -152,7 +156,7 @@ def test_the_command_says_it_all_and_its_status_whether_it_can_be_read(data, mon
     assert "fuss in" in out and "has no GuitarSet/annotation: unpack annotation.zip" in out
     assert main(["data", "check"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
-    assert re.match(r"fuss +whole +wisdom2020: table1; wisdom2021: table1, figure1", lines["fuss"])
+    assert re.match(r"fuss +there +wisdom2020: table1; wisdom2021: table1, figure1", lines["fuss"])
     assert "not there" in lines["slakh"]
     assert set(lines) - {"data"} == set(corpora.readers())
 

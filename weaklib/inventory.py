@@ -104,9 +104,7 @@ def check(name: str) -> tuple[str, bool]:
     counts = [[split, str(there.n_there), str(there.n_missing)] for split, there in splits.items()]
     blocks = [[f"{name} in {files.data()}" if ":" not in name and files.data() else name,
                *(_columns(["split", "there", "missing"], counts) if counts else [])],
-              _classes(splits), _named(splits),
-              _errors(found),
-              list(_meaning(name, found))]
+              _classes(splits), _named(splits), _errors(found), list(_meaning(name, found))]
     return "\n\n".join("\n".join(block) for block in blocks if block), _fine(found)
 
 
@@ -118,7 +116,7 @@ def overview() -> str:
         splits = [there for there in found.values() if isinstance(there, Holdings)]
         missing = sum(there.n_missing for there in splits)
         state = ("not there" if not splits else "part of it cannot be read" if not _fine(found) else
-                 f"{missing} missing" if missing else "whole")
+                 f"{missing} missing" if missing else "there")
         rows.append([name, state, _tables(needs(name), lambda need: need.table) or "no table"])
     lines = _columns(["data set", "state", "heard at the preset paper in"], rows)
     return "\n".join(lines if files.data() else ["WEAKLIB_DATA is not set.", "", *lines])
