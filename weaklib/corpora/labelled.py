@@ -69,7 +69,7 @@ class Labelled(Recorded):
     `crops` of them from anywhere, each always the same. What is shorter than an item ends in zeros. A clip that cannot
     be read is told of, once, and the next one of its class that can be takes its place.
 
-    A subclass has `GET` and `listed`, in which it sets `classes`, `root` and `sounds`.
+    A subclass has `get` and `listed`, in which it sets `classes`, `root` and `sounds`.
 
     Options
     -------
@@ -80,7 +80,7 @@ class Labelled(Recorded):
 
     Attributes
     ----------
-    GET : str
+    get : str
         What to do where something is missing, to go on from a colon.
     root, sounds : Path
         The folder of the data set, in which the folder ``frames`` is, and the one below which the recordings lie.
@@ -93,7 +93,7 @@ class Labelled(Recorded):
     """
 
     OPTIONS = Recorded.OPTIONS | {"crops": Option(int, CROPS, least=1)}
-    GET: str
+    get: str
     root: Path
     sounds: Path
 
@@ -118,7 +118,7 @@ class Labelled(Recorded):
                 self.recordings.setdefault(label, []).append(range(first, len(self._clips)))
         self.n_items = len(self._clips)
         if not self._clips:
-            self.refuse("it has no recordings that can be read" if sounds else "it is empty", self.GET)
+            self.refuse("it has no recordings that can be read" if sounds else "it is empty", self.get)
 
     def holdings(self):
         sounds = self.listed()
@@ -143,7 +143,7 @@ class Labelled(Recorded):
             except WeaklibError as e:  # one clip of many must not end a training
                 self.skipped[sound.name] = str(e)
                 print(f"{self.name}, {self.split}: {e} The next clip of its class takes its place.")
-        self.refuse(f"no clip of the class {self._clips[i][0].label!r} can be read", self.GET)
+        self.refuse(f"no clip of the class {self._clips[i][0].label!r} can be read", self.get)
 
     def frames(self, i: int, size: int = SIDE) -> torch.Tensor:
         """Read the pictures of the video that belong to an item.

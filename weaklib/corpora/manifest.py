@@ -38,7 +38,7 @@ class Manifest(Labelled):
     and ``phrases``.
     """
 
-    GET = GET
+    get = GET
 
     def default(self, option):
         sr, duration = Music21.PUBLISHED["music21"]

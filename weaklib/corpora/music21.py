@@ -30,7 +30,7 @@ class Music21(Labelled):
     """
 
     PUBLISHED = {"music21": (11025, 65535 / 11025)}
-    GET = GET
+    get = GET
 
     classes = tuple(N_VIDEOS)
 

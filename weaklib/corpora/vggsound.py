@@ -28,7 +28,7 @@ class Vggsound(Labelled):
 
     PUBLISHED = {"vggsound": (11025, 110_000 / 11025)}
     OPTIONS = Recorded.OPTIONS
-    GET = GET
+    get = GET
 
     def listed(self):
         self.root = find(["vggsound", "VGGSound", "*/vggsound", "*/VGGSound"], GET)
