@@ -58,11 +58,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
     separate = command("separate", _separate, "separate files into stems, float wav files at each file's rate")
     separate.add_argument("file", metavar="FILE", nargs="+", help=FILE)
-    separate.add_argument("--method", metavar="M", help="see `methods` (default: with --query the first that is asked in "
-                                                        f"words, else {DEFAULT})")
+    separate.add_argument("--method", metavar="M",
+                          help=f"see `methods` (default: {DEFAULT}; with --query, the first that takes one)")
     separate.add_argument("--query", metavar="TEXT", action="append",
                           help='what to look for, such as "a violin", with a method that is asked in words; more than '
-                               "once for several sounds")
+                               "once, for several sounds")
     separate.add_argument("--out", metavar="DIR", default=".",
                           help="where to write <name of FILE>-<output>.wav (default: here)")
     transcribe = command("transcribe", _transcribe, "transcribe files to MIDI, one track per instrument")

@@ -239,7 +239,7 @@ def _by_name(outputs: dict, references: dict) -> dict:
 
 
 def _by_words(outputs: dict, references: dict) -> dict:
-    """Assign each query to the reference whose name is in it; to the longest of them, for "electric bass" is no bass."""
+    """Assign each query to the reference that it names: to the longest name in it, for "electric bass" is no "bass"."""
     found = {}
     for query in (name for name in outputs if name != REST):
         named = [name for name in references if re.search(rf"\b{re.escape(name)}\b", query, re.I)]
