@@ -16,41 +16,40 @@ from weaklib.listening import Clip
 SR = 8000
 X = np.random.default_rng(0).uniform(-0.5, 0.5, SR // 4).astype(np.float32)
 PAIRS = [("violin", "piano"), ("dog", "rain"), ("tuba", "flute"), ("cello", "banjo")]
-CLIPS = [Clip(X * level, system, *pair) for system, level in (("ours", 1), ("theirs", 0.1)) for pair in PAIRS]
+CLIPS = [Clip(X * level, system, *pair) for system, level in (("proposed", 1), ("baseline", 0.1)) for pair in PAIRS]
 
 
 @pytest.fixture
-def test(tmp_path):
+def written(tmp_path):
     return listening.write(tmp_path / "test.html", CLIPS, SR)
 
 
-def shown(test) -> dict:
+def shown(written) -> dict:
     """What the page holds."""
-    return json.loads(re.search(r'id="test">(.*?)</script>', test.page.read_text(), re.S)[1])
+    return json.loads(re.search(r'id="test">(.*?)</script>', written.page.read_text(), re.S)[1])
 
 
-def answered(test, path, answer, listener="anna", **changed):
-    """Write the file of a listener who answers ``answer(clip)``, with the key's letter for "right" and the other one."""
-    known = files.read_json(test.key)
+def answered(written, path, answer, listener="anna", **changed):
+    """Write the file of a listener who answers what `answer` says of a clip: right, other, both or none."""
+    known = files.read_json(written.key)
     with open(path, "w", newline="", encoding="utf-8") as f:
         writer = csv.DictWriter(f, listening.COLUMNS)
         writer.writeheader()
         for position, (clip, about) in enumerate(known["clips"].items(), 1):
-            right = about["answer"]
-            said = {"right": right, "other": "AB".replace(right, "")}.get(said := answer(about), said)
+            letters = {"right": about["answer"], "other": "AB".replace(about["answer"], "")}
             writer.writerow({"test": known["test"], "listener": listener, "position": position, "clip": clip,
-                             "answer": said} | changed)
+                             "answer": letters.get(answer(about), answer(about))} | changed)
     return path
 
 
 # The page
 
-def test_the_page_does_not_tell_what_is_right(test):
-    page = shown(test)
-    known = files.read_json(test.key)
-    assert test.key.name == "test.key.json" and page.keys() == {"test", "clips"} and page["test"] == known["test"]
+def test_the_page_does_not_tell_what_is_right(written):
+    page = shown(written)
+    known = files.read_json(written.key)
+    assert written.key.name == "test.key.json" and page.keys() == {"test", "clips"} and page["test"] == known["test"]
     assert all(clip.keys() == {"id", "names", "audio"} for clip in page["clips"])
-    assert not re.search("ours|theirs|target|correct", re.sub('"audio": "[^"]*"', "", test.page.read_text()))
+    assert not re.search("proposed|baseline|correct", re.sub('"audio": "[^"]*"', "", written.page.read_text()))
     for clip in page["clips"]:
         about = known["clips"][clip["id"]]
         assert clip["names"]["AB".index(about["answer"])] == about["target"]
@@ -65,39 +64,39 @@ def test_neither_the_place_nor_the_number_of_a_clip_gives_it_away(tmp_path):
     assert 160 < sum(first) < 240 and 70 < sum(early) < 130
 
 
-def test_sounds_are_the_clips_with_one_gain(test):
-    known = files.read_json(test.key)["clips"]
-    for clip in shown(test)["clips"]:
+def test_sounds_are_the_clips_with_one_gain(written):
+    known = files.read_json(written.key)["clips"]
+    for clip in shown(written)["clips"]:
         x, sr = soundfile.read(io.BytesIO(base64.b64decode(clip["audio"])), dtype="float32")
-        level = {"ours": 1, "theirs": 0.1}[known[clip["id"]]["system"]]
+        level = {"proposed": 1, "baseline": 0.1}[known[clip["id"]]["system"]]
         assert sr == SR and np.abs(x - level * 0.9 / np.abs(X).max() * X).max() < 1e-4
 
 
-def test_the_same_test_is_written_again_and_another_seed_makes_another(test, tmp_path):
-    before = test.page.read_bytes(), test.key.read_bytes()
-    assert listening.write(test.page, CLIPS, SR) == test
-    assert (test.page.read_bytes(), test.key.read_bytes()) == before
+def test_the_same_test_is_written_again_and_another_seed_makes_another(written, tmp_path):
+    before = written.page.read_bytes(), written.key.read_bytes()
+    assert listening.write(written.page, CLIPS, SR) == written
+    assert (written.page.read_bytes(), written.key.read_bytes()) == before
     other = listening.write(tmp_path / "other.html", CLIPS, SR, seed=1)
-    assert files.read_json(other.key)["test"] != files.read_json(test.key)["test"]
+    assert files.read_json(other.key)["test"] != files.read_json(written.key)["test"]
 
 
 def test_any_words_are_shown_as_they_are(tmp_path):
     names = "</script><b>", 'a "dog" & cat'
-    test = listening.write(tmp_path / "x.html", [Clip(X, "s", *names)], SR, title="<Which> & what?")
-    assert sorted(shown(test)["clips"][0]["names"]) == sorted(names)
-    assert "<title>&lt;Which&gt; &amp; what?</title>" in test.page.read_text()
+    written = listening.write(tmp_path / "x.html", [Clip(X, "s", *names)], SR, title="<Which> & what?")
+    assert sorted(shown(written)["clips"][0]["names"]) == sorted(names)
+    assert "<title>&lt;Which&gt; &amp; what?</title>" in written.page.read_text()
 
 
 def test_stereo_and_silence_can_be_played(tmp_path):
-    test = listening.write(tmp_path / "x.html", [Clip(np.zeros((2, 100)), "s", "a", "b")], SR)
-    x, _ = soundfile.read(io.BytesIO(base64.b64decode(shown(test)["clips"][0]["audio"])))
+    written = listening.write(tmp_path / "x.html", [Clip(np.zeros((2, 100)), "s", "a", "b")], SR)
+    x, _ = soundfile.read(io.BytesIO(base64.b64decode(shown(written)["clips"][0]["audio"])))
     assert x.shape == (100, 2) and not x.any()
 
 
-def test_a_notebook_has_a_link_to_the_page_and_none_to_the_key(test, monkeypatch, tmp_path):
+def test_a_notebook_has_a_link_to_the_page_and_none_to_the_key(written, monkeypatch, tmp_path):
     (tmp_path / "book").mkdir()
     monkeypatch.chdir(tmp_path / "book")
-    text = test._repr_html_()
+    text = written._repr_html_()
     assert re.findall('href="(.*?)" download', text) == ["../test.html"] and text.count("<a ") == 1
 
 
@@ -114,19 +113,19 @@ def test_what_cannot_be_asked_is_refused_and_nothing_is_written(tmp_path, name, 
 
 # The answers
 
-def test_answers_are_scored_per_system(test, tmp_path):
+def test_answers_are_scored_per_system(written, tmp_path):
     by_target = {"violin": "right", "dog": "other", "tuba": "both", "cello": "none"}
-    anna = answered(test, tmp_path / "a.csv", lambda about: "right" if about["system"] == "ours"
+    anna = answered(written, tmp_path / "a.csv", lambda about: "right" if about["system"] == "proposed"
                     else by_target[about["target"]])
-    bert = answered(test, tmp_path / "b.csv", lambda about: "other" if about["target"] == "dog" else "right", "bert")
-    scored = listening.score([anna, bert], test.key)
+    bert = answered(written, tmp_path / "b.csv", lambda about: "other" if about["target"] == "dog" else "right", "bert")
+    scored = listening.score([anna, bert], written.key)
     percent = {system: {outcome: share.percent for outcome, share in found.items()} for system, found in scored.items()}
-    assert percent == {"ours": {"correct": 87.5, "wrong": 12.5, "both": 0, "none": 0},
-                       "theirs": {"correct": 50, "wrong": 25, "both": 12.5, "none": 12.5}}
-    assert scored["ours"]["correct"][3:] == (7, 8) and list(scored) == ["ours", "theirs"]
-    head, rows = listening.table(listening.score(anna, test.key))
+    assert percent == {"proposed": {"correct": 87.5, "wrong": 12.5, "both": 0, "none": 0},
+                       "baseline": {"correct": 50, "wrong": 25, "both": 12.5, "none": 12.5}}
+    assert scored["proposed"]["correct"][3:] == (7, 8) and list(scored) == ["proposed", "baseline"]
+    head, rows = listening.table(listening.score(anna, written.key))
     assert head == ["system", "correct, %", "wrong, %", "both, %", "none, %", "judgments"]
-    assert rows[0] == ["ours", "100.0 (51.0 to 100.0)", *3 * ["0.0 (0.0 to 49.0)"], "4"]
+    assert rows[0] == ["proposed", "100.0 (51.0 to 100.0)", *3 * ["0.0 (0.0 to 49.0)"], "4"]
 
 
 def test_an_interval_is_wilsons():
@@ -139,24 +138,25 @@ def test_an_interval_is_wilsons():
         np.testing.assert_allclose(share, [100 * p, 100 * (middle - half), 100 * (middle + half), count, n], atol=1e-4)
 
 
-def test_a_file_that_went_through_a_spreadsheet_is_read(test, tmp_path):
-    path = answered(test, tmp_path / "a.csv", lambda about: "right")
+def test_a_file_that_went_through_a_spreadsheet_is_read(written, tmp_path):
+    path = answered(written, tmp_path / "a.csv", lambda about: "right")
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\r\n", b"\n"))
-    assert listening.score(str(path), str(test.key))["ours"]["correct"].percent == 100
+    assert listening.score(str(path), str(written.key))["proposed"]["correct"].percent == 100
 
 
-def test_files_that_are_refused(test, tmp_path):
+def test_files_that_are_refused(written, tmp_path):
     right = lambda about: "right"
-    good = answered(test, tmp_path / "good.csv", right)
+    good = answered(written, tmp_path / "good.csv", right)
     other = listening.write(tmp_path / "other.html", CLIPS, SR, seed=1)
     (tmp_path / "no.csv").write_text("a,b\n1,2\n")
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
+    mine, gone = written.key, tmp_path / "gone"
     for answers, key, says in [
-            (good, other.key, "answers another test"), ([good, good], test.key, "an answer of anna that is there"),
-            (tmp_path / "no.csv", test.key, "no file of answers"), (tmp_path / "gone.csv", test.key, "cannot be read"),
-            (tmp_path / "bytes.csv", test.key, "cannot be read"), (good, tmp_path / "gone.json", "missing or damaged"),
-            (answered(test, tmp_path / "x.csv", right, answer="C"), test.key, "'C', which the page does not offer"),
-            (answered(test, tmp_path / "y.csv", right, clip="99"), test.key, "answers another test")]:
+            (good, other.key, "answers another test"), ([good, good], mine, "an answer of anna that is there"),
+            (tmp_path / "no.csv", mine, "no file of answers"), (gone, mine, "cannot be read"),
+            (tmp_path / "bytes.csv", mine, "cannot be read"), (good, gone, "missing or damaged"),
+            (answered(written, tmp_path / "x.csv", right, answer="C"), mine, "'C', which the page does not offer"),
+            (answered(written, tmp_path / "y.csv", right, clip="99"), mine, "answers another test")]:
         with pytest.raises(WeaklibError, match=says) as error:
             listening.score(answers, key)
         assert str(error.value).endswith(".")
