@@ -29,8 +29,8 @@ def shown(written) -> dict:
     return json.loads(re.search(r'id="test">(.*?)</script>', written.page.read_text(), re.S)[1])
 
 
-def answered(written, path, answer, listener="anna", **changed):
-    """Write the file of a listener who answers what `answer` says of a clip: right, other, both or none."""
+def answered(written, path, say, listener="anna", **changed):
+    """Write the file of a listener who answers what `say` says of a clip: right, other, both or none."""
     known = files.read_json(written.key)
     with open(path, "w", newline="", encoding="utf-8") as f:
         writer = csv.DictWriter(f, listening.COLUMNS)
@@ -38,7 +38,7 @@ def answered(written, path, answer, listener="anna", **changed):
         for position, (clip, about) in enumerate(known["clips"].items(), 1):
             letters = {"right": about["answer"], "other": "AB".replace(about["answer"], "")}
             writer.writerow({"test": known["test"], "listener": listener, "position": position, "clip": clip,
-                             "answer": letters.get(answer(about), answer(about))} | changed)
+                             "answer": letters.get(say(about), say(about))} | changed)
     return path
 
 

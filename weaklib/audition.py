@@ -293,7 +293,7 @@ def levels(result: Result) -> tuple[list[str], list[list[str]]]:
     rows = []
     for name in (name for name in result.stems if name != REST):
         level = float(audio.db(audio.rms(result.stems[name].ravel()) / (whole or 1)))
-        rows.append([name, "silent" if level == -np.inf else f"{level:.1f}", "probably not there" * (level < absent)])
+        rows.append([name, "silent" if level == -np.inf else f"{level:z.1f}", "probably not there" * (level < absent)])
     return head, rows
 
 

@@ -64,7 +64,7 @@ def wanted(page) -> int:
 
 def plays(page):
     """Wait until it has begun to play, and see that it is the clip with these names."""
-    page.wait_for_function("heard[at]")
+    page.evaluate("async () => { while (!heard[at]) await new Promise((done) => setTimeout(done, 20)); }")
     assert page.evaluate("audio.duration") == pytest.approx(len(asked(page).audio) / SR, abs=1e-3)
 
 

@@ -300,7 +300,7 @@ class Desk(Browser):
             return partial(audition.transcribe, threshold=self.threshold.value, **options)
         spec = self._methods["separate", self.method.value]
         if spec["query"]:
-            options["query"] = [one for one in self.query.value.split(";") if one.strip()]
+            options["query"] = [one.strip() for one in self.query.value.split(";") if one.strip()]
         elif not spec["ordered"]:
             options["n_outputs"] = self.n_outputs.value
         return partial(audition.separate, **options)
