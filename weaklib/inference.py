@@ -287,7 +287,7 @@ def _found(spec: Separating, stems: Iterable[np.ndarray]) -> Iterator[np.ndarray
     for query, level in zip(spec.outputs[:-1], sound.db(np.sqrt(energy / total)).tolist()):
         if level < spec.absent:
             how = "silent" if level == -np.inf else f"{-level:.0f} dB below the recording"
-            warnings.warn(f'What was asked for as "{query}" comes out {how}: it is probably not there.', stacklevel=3)
+            warnings.warn(f'What was asked for as "{query}" comes out {how}: it is probably not there.', stacklevel=4)
 
 
 def _energy(stems) -> np.ndarray:

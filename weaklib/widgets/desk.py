@@ -32,7 +32,7 @@ LONGEST = 60  # s of a file on the desk, for a page holds all samples; what is s
 CORPUS, FILE = "a corpus", "your own file"
 SHIPPED = "comes with weaklib"
 MEASURES = {"separate": "SI-SDR", "transcribe": "F1"}
-ASK = "Say what to look for; with a semicolon between them, several sounds at once."
+ASK = "Say what to look for; put semicolons between several sounds."
 #: What the dark theme of JupyterLab leaves as it is: ipywidgets' arrows, which are black, and red, which is dark.
 ARROW = "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath d='M5 7l4 4 4-4' " \
         "fill='none' stroke='%23ddd' stroke-width='2'/%3E%3C/svg%3E"
