@@ -75,3 +75,12 @@ def test_without_records_a_notebook_shows_what_the_paper_prints_and_says_what_is
     assert re.search(r"^0 of \d+ rows have committed records at preset smoke\.$", said, re.MULTILINE)
     table, = (text for text in outputs(nb, "text/markdown") if "| Supervised, single mixtures, M = 8 |" in text)
     assert "| MixIT + sparsity, M = 8 | 12.4 |" in table and "this machine" not in table
+
+
+def test_exercises_are_open_and_their_solutions_are_right(executed):
+    _, nb = executed
+    said = {tag: "".join(output.get("text", "") for cell in nb.cells if tag in cell.metadata.get("tags", [])
+                         for output in cell.get("outputs", [])) for tag in ("check", "solution")}
+    verdicts = {tag: re.findall(r": (not answered yet|right|look again)\b", text) for tag, text in said.items()}
+    assert set(verdicts["check"]) == {"not answered yet"}
+    assert said["solution"] and set(verdicts["solution"]) <= {"right"}
