@@ -78,7 +78,7 @@ def kernel():
     Yields
     ------
     channel : Path
-        The file through which `weaklib.progress` tells, from within the kernel, how far it is.
+        The file through which `weaklib.progress` reports, from within the kernel, how far it is.
     """
     from weaklib.progress import CHANNEL
     with tempfile.TemporaryDirectory() as tmp:
@@ -116,7 +116,7 @@ def execute(source, target, given: dict, channel: Path, *, minutes: float, label
     label : str
         What the progress line calls it; its name by default.
     out : file, optional
-        Where progress is told; standard output by default.
+        Where progress is reported; standard output by default.
     """
     source, target, note = Path(source), Path(target), ""
     watch = _Watch(label or source.stem, channel, 60 * minutes)

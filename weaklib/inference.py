@@ -99,7 +99,7 @@ def separate(audio, sr: int, method: str | None = None, *, query: str | None = N
     -------
     dict of str to array, float32
         The outputs of the method, each in the shape of `audio`. Those without a fixed order ("output 1", ...) keep to
-        one source from block to block, as far as their overlap tells.
+        one source from block to block, as far as their overlap shows.
 
     Raises
     ------
@@ -346,7 +346,7 @@ def _checked(x, sr, method, spec) -> tuple[np.ndarray, int]:
     if not np.isfinite([x.min(), x.max()]).all():
         raise WeaklibError("The audio holds values that are not finite (NaN or infinity); check where it comes from.")
     if not (sr > 0 and sr == int(sr)):
-        raise WeaklibError(f"sr={sr} is no sample rate; give a whole number of Hz.")
+        raise WeaklibError(f"sr={sr} is not a sample rate; give a whole number of Hz.")
     _long_enough(x.shape[-1], int(sr), method, spec)
     return x, int(sr)
 

@@ -25,7 +25,7 @@ class Separating:
     block : int, samples
         What it hears at a time: the length of its training clips, or a few times that.
     window : int, samples
-        Of its filterbank; shorter audio is refused.
+        Length of the windows of its filterbank; shorter audio is refused.
     outputs : tuple of str
     apply : callable
         ``apply(network, mixtures)``, (batch, channel, time) -> estimates (batch, source, channel, time); the network is
