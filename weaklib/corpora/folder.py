@@ -106,7 +106,7 @@ class Folder(Corpus):
 
     @property
     def identity(self) -> dict:
-        """Identity of the content, wherever it lies; the preset is not part of it, for it only sets the number of items."""
+        """Identity of the content, wherever it lies; the preset only sets the number of items, and is not in it."""
         content = cache.digest({"sr": self.sr, "files": self._content})
         return {"name": "folder", "version": self.version, "seed": self.seed, "content": content,
                 "duration": self.duration, "n_items": self.n_items}

@@ -237,7 +237,7 @@ class StemPlayer(anywidget.AnyWidget):
     def _check_loop(self, proposal):
         loop = proposal.value
         if loop and not (len(loop) == 2 and 0 <= loop[0] < loop[1] <= self.duration):
-            raise WeaklibError(f"loop={loop} is not a part of these {self.duration:.2f} s; give its begin and end, or [].")
+            raise WeaklibError(f"loop={loop} is not part of these {self.duration:.2f} s; give its begin and end, or [].")
         return loop
 
     @traitlets.validate("solo", "mute", "gain")
@@ -458,7 +458,7 @@ def _axis(name: str, axis, pictures: dict, sr: int, fmax: float | None) -> list:
                            f"{fmax or sr / 2:g} Hz; make it by weaklib.spectra.levels with this sr and fmax.")
     edges = [float(pitch) for pitch in axis]
     if not images or len(edges) != 2 or not edges[0] < edges[1]:
-        raise WeaklibError(f"axes={{{name!r}: {edges}}} is not an axis; give a picture's name, and a scale, or the MIDI "
+        raise WeaklibError(f"axes={{{name!r}: {edges}}} is not an axis; give a picture's name and a scale, or the MIDI "
                            "pitches at its lower and its upper edge.")
     return ["roll", *edges]
 
