@@ -237,7 +237,7 @@ class StemPlayer(anywidget.AnyWidget):
     def _check_loop(self, proposal):
         loop = proposal.value
         if loop and not (len(loop) == 2 and 0 <= loop[0] < loop[1] <= self.duration):
-            raise WeaklibError(f"loop={loop} is not part of these {self.duration:.2f} s; give its begin and end, or [].")
+            raise WeaklibError(f"loop={loop} is not part of these {self.duration:.2f} s; give begin and end, or [].")
         return loop
 
     @traitlets.validate("solo", "mute", "gain")
