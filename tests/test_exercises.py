@@ -65,7 +65,7 @@ def test_every_exercise_has_a_check_hints_and_a_solution(path):
     asked = [i for i, cell in enumerate(cells) if cell.cell_type == "code" and "TO DO" in cell.source]
     stated = "".join(cell.source for cell in cells if cell.cell_type == "markdown")
     minutes = re.findall(r"\*\*[a-z]\. \(\d+ minutes\)|Exercise \(\d+ minutes\)", stated)
-    assert asked and len(asked) == len(minutes)
+    assert len(asked) == len(minutes)
     for i in asked:
         assert cells[i - 1].cell_type == "markdown", "an exercise says what is asked"
         assert not calls(cells[i].source) and not tags[i]

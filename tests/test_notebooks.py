@@ -79,8 +79,10 @@ def test_without_records_a_notebook_shows_what_the_paper_prints_and_says_what_is
 
 def test_exercises_are_open_and_their_solutions_are_right(executed):
     _, nb = executed
-    said = {tag: "".join(output.get("text", "") for cell in nb.cells if tag in cell.metadata.get("tags", [])
-                         for output in cell.get("outputs", [])) for tag in ("check", "solution")}
-    verdicts = {tag: re.findall(r": (not answered yet|right|look again)\b", text) for tag, text in said.items()}
-    assert set(verdicts["check"]) == {"not answered yet"}
-    assert said["solution"] and set(verdicts["solution"]) <= {"right"}
+    for tag, wanted in (("check", "not answered yet"), ("solution", "right")):
+        for cell in nb.cells:
+            if tag in cell.metadata.get("tags", []):
+                said = "".join(output.get("text", "") for output in cell.outputs)
+                verdicts = re.findall(r": (not answered yet|right|look again)\b", said)
+                assert set(verdicts) <= {wanted}, said
+                assert verdicts or said and tag == "solution"  # some only show what was measured
