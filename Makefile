@@ -18,7 +18,7 @@ PYTHON  ?= $(shell for p in python3.11 python3.12 python3 python; do \
 .DEFAULT_GOAL := help
 
 help:  ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
 results: $(STAMP)  ## install, train, execute every notebook, write every table (ARGS="--preset smoke --only 01")
 	$(BIN)/python run_all.py $(ARGS)
