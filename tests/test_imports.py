@@ -20,12 +20,12 @@ ROWS = [row.split() for row in """
     runs
     tables
     claims
-    mixing specs constantq
+    mixing specs constantq listening
     scoring
     papers
     grids
     experiment
-    planning
+    planning inventory
     jobs
     inference spectra sonify
     plots

@@ -1,4 +1,4 @@
-"""Separate and transcribe files: ``python -m weaklib``.
+"""Separate and transcribe files, and check data sets: ``python -m weaklib``.
 
 Exit status: 0 all is well, 2 something could not be done, 128 and the number of the signal that stopped it.
 """
@@ -45,7 +45,8 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m weaklib", description="Separate or transcribe files with a model that comes with weaklib.",
+        prog="python -m weaklib",
+        description="Separate or transcribe files with a model that comes with weaklib, or check data sets.",
         epilog="Each command has its own --help. Notebooks and tables are made by `make results`.")
     parser.add_argument("--version", action="version", version=f"weaklib {__version__}")
     parser.set_defaults(quiet=False)
@@ -58,7 +59,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
     separate = command("separate", _separate, "separate files into stems, float wav files at each file's rate")
     separate.add_argument("file", metavar="FILE", nargs="+", help=FILE)
-    separate.add_argument("--method", metavar="M", default=DEFAULT, help=f"see `methods` (default: {DEFAULT})")
+    separate.add_argument("--method", metavar="M",
+                          help=f"see `methods` (default: {DEFAULT}; with --query, the first that takes one)")
+    separate.add_argument("--query", metavar="TEXT", action="append",
+                          help='what to look for, such as "a violin", with a method that is asked in words; more than '
+                               "once, for several sounds")
     separate.add_argument("--out", metavar="DIR", default=".",
                           help="where to write <name of FILE>-<output>.wav (default: here)")
     transcribe = command("transcribe", _transcribe, "transcribe files to MIDI, one track per instrument")
@@ -74,13 +79,21 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         one.add_argument("--force", action="store_true", help="overwrite what is there")
         one.add_argument("--quiet", action="store_true", help="say only what went wrong")
     command("methods", _methods, "list the methods: what they do, their sample rates and outputs")
+    data = commands.add_parser(
+        "data", help="check data sets",
+        description="Check the data sets below WEAKLIB_DATA. docs/data.md says where they come from.")
+    check = data.add_subparsers(required=True, metavar="COMMAND").add_parser(
+        "check", help="count what is there and missing, and say for which tables that matters")
+    check.add_argument("name", metavar="NAME", nargs="*",
+                       help="fuss, slakh, music21, manifest:PATH and so on (default: all, in a line each)")
+    check.set_defaults(do=_check)
     return parser.parse_args(argv)
 
 
 def _separate(args) -> int:
     from weaklib import inference
-    return _each(args, lambda path: inference.separate_file(path, args.out, args.method, device=args.device,
-                                                            overwrite=args.force))
+    return _each(args, lambda path: inference.separate_file(
+        path, args.out, args.method, query=args.query, device=args.device, overwrite=args.force))
 
 
 def _transcribe(args) -> int:
@@ -117,9 +130,23 @@ def _each(args, do) -> int:
 
 def _methods(args) -> int:
     from weaklib import inference
-    _say(f"{m['does']:<11}{m['method']:<12}{m['sr'] / 1000:g} kHz  {', '.join(m['outputs'])}: {m['about']}"
+    _say(f"{m['does']:<11}{m['method']:<12}{m['sr'] / 1000:g} kHz  {_outputs(m)}: {m['about']}"
          + ("" if m["comes"] else " (no model comes with weaklib)") for m in inference.methods())
     return 0
+
+
+def _check(args) -> int:
+    from weaklib import inventory
+    if not args.name:
+        _say([inventory.overview()])
+        return 0
+    checked = [inventory.check(name) for name in args.name]
+    _say(["\n\n".join(text for text, _ in checked)])
+    return 0 if all(fine for _, fine in checked) else 2
+
+
+def _outputs(m: dict) -> str:
+    return f'what is asked for, such as "{m["query"]}", and the rest' if m["query"] else ", ".join(m["outputs"])
 
 
 def _say(lines) -> None:
