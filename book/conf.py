@@ -107,14 +107,23 @@ html_math_renderer = "mathml"
 
 def read(app, docname: str, source: list[str]) -> None:
     """Give pages what they lack where they lie: contents, titles of their own, alternative text of figures."""
+    if Path(app.env.doc2path(docname)).suffix == ".ipynb":
+        source[0] = described(json.loads(source[0]))
+        return
+    source[0] = re.sub(r"\[([^\]]+)\]\((?:\.\./)*notebooks/(\w+\.ipynb)\)", executed, source[0])
     if docname == root_doc:
         source[0] += CONTENTS
     elif docname == "results/README":
         source[0] += TABLES
     elif table := re.fullmatch("results/([a-z]+)/([a-z]+[0-9]+)/.+", docname):  # "# <paper>", "## <table>"
         source[0] = re.sub(r"^# .*\n+## (.*)", rf"# \1 ({table[2]}, {table[1]})", source[0])
-    elif Path(app.env.doc2path(docname)).suffix == ".ipynb":
-        source[0] = described(json.loads(source[0]))
+
+
+def executed(link: re.Match) -> str:
+    """Let a link to a notebook lead to its executed copy, if there is one."""
+    text, name = link.groups()
+    found = sorted(ROOT.glob(f"results/*/notebooks/{name}"))
+    return f"[{text}](/{found[0].relative_to(ROOT).as_posix()})" if found else text
 
 
 def described(notebook: dict) -> str:
