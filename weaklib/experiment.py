@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # the command line says what it can do before torch is there
     from weaklib import training
 
 #: In the order of the notebooks.
-PAPERS = ("wisdom2020", "wisdom2021", "hung2021", "shin2026")
+PAPERS = ("wisdom2020", "wisdom2021", "hung2021", "mahmud2024", "shin2026")
 NEEDED = ("CRITERION", "Config", "build", "task", "score")  #: what a paper's module has, see `Method`
 
 
@@ -111,7 +111,8 @@ class Experiment:
             return self.config(row.of, preset, seed, **given)
         shared = self.grid.preset(preset)
         seed = seed if row.random else 0
-        starts = {name: self.config(other, preset, seed, **given) for name, other in row.starts.items()}
+        starts = {name: self.config(other, preset, seed, **given) for name, other in row.starts.items()
+                  if name not in shared.without}
         return changed(shared.of(row.kind, row.changes), {"label": row.key, "seed": seed} | given | starts)
 
     def sheets(self, preset: str, seeds: int | None = None, **given) -> list[Sheet]:
