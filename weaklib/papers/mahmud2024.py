@@ -253,7 +253,7 @@ class Captioned:
 
     def __init__(self, corpus, cfg: Config, stream: int):
         self.corpus, self.cfg, self.stream = corpus, cfg, stream
-        self.captions = [corpus.caption(i) for i in range(len(corpus))]
+        self.captions = captions_of(corpus.name, corpus.split, corpus.preset)
         self.questions = Questions([one for whole, phrases in self.captions for one in (*phrases, whole)])
 
     def __call__(self, step: int, n: int) -> dict:
@@ -272,13 +272,25 @@ class Captioned:
                 "parts": parts, "share": share, "classes": parts}
 
 
+@cache
+def captions_of(name: str, split: str, preset: str) -> list[tuple[str, list[str]]]:
+    """Every caption of a split with its phrases."""
+    corpus = corpora.load(name, split, preset)
+    return [(item["text"], item["phrases"]) for item in corpus]
+
+
 def _frames(corpus, i: int) -> torch.Tensor:
     return torch.from_numpy(_seen(corpus.name, corpus.split, corpus.preset, i))
 
 
 @cache
 def _seen(name: str, split: str, preset: str, i: int) -> np.ndarray:
-    return np.asarray(pictures.frames(corpora.load(name, split, preset), i, N_FRAMES), np.float32)
+    """Pictures of an item, (frame, 3, h, w): of its recording, or where there are several sources, of each in turn."""
+    corpus = corpora.load(name, split, preset)
+    if hasattr(corpus, "recordings"):
+        return pictures.frames(corpus, i, N_FRAMES)
+    labels = corpus[i]["labels"]
+    return np.stack([pictures.frame(labels[k % len(labels)], corpus.rng(99, i, k)) for k in range(N_FRAMES)])
 
 
 class Batches:
@@ -321,9 +333,13 @@ class Tests:
         self._captioned = not hasattr(corpus, "recordings")
 
     @cached_property
+    def _captions(self):
+        return captions_of(self.corpus.name, self.corpus.split, self.corpus.preset)
+
+    @cached_property
     def questions(self):
         if self._captioned:
-            return Questions(self.corpus.caption(i)[0] for i in range(len(self.corpus)))
+            return Questions(whole for whole, _ in self._captions)
         return questions(self.corpus.classes, (1,))[0]
 
     def __len__(self):
@@ -335,7 +351,7 @@ class Tests:
         rng = np.random.default_rng([7, self.n_sources, i])
         if self._captioned:
             ids = [int(k) for k in rng.choice(len(self.corpus), self.n_sources, replace=False)]
-            labels = [self.corpus.caption(k)[0] for k in ids]
+            labels = [self._captions[k][0] for k in ids]
             return self._made(ids, labels, labels, None)
         names = [self.corpus.classes[k] for k in rng.choice(len(self.corpus.classes), self.n_sources + 1,
                                                              replace=False)]
@@ -528,7 +544,7 @@ class Lesson:
             share = batch[f"{prefix}share"].flatten(0, 1)[..., None, None]
             added = (share * (parts.sigmoid() * about).unflatten(0, (-1, k))).sum(1)
             ref = size.flatten(0, 1)
-            value = value + loss.consistency * losses.weighted_l1(added, ref, losses.weight(ref)).mean()
+            value = value + loss.consistency * losses.weighted_l1(added, ref, losses.mask_weight(ref)).mean()
         if teaches:
             masks = parts if single else whole
             of = (X.sum(1)[:, None].expand_as(X) if loss.asked == "mom" or not single else X).flatten(0, 1)
@@ -550,7 +566,7 @@ class Lesson:
         """Eq. 2 for answers (n, freq, frame), a mean."""
         if self.cfg.loss.domain == "bce":
             return losses.mask_bce(logits, ref, mix).mean()
-        return losses.weighted_l1(logits.sigmoid() * mix, ref, losses.weight(mix)).mean()
+        return losses.weighted_l1(logits.sigmoid() * mix, ref, losses.mask_weight(mix)).mean()
 
     def permuted(self, logits, size, mom):
         """The smallest distance over the orders of two masks or more (PIT, MixPIT), a mean over the batch."""
@@ -563,7 +579,7 @@ class Lesson:
     def _one(self, logits, ref, mix):
         if self.cfg.loss.domain == "bce":
             return losses.mask_bce(logits, ref, mix)
-        return losses.weighted_l1(logits.sigmoid() * mix, ref, losses.weight(mix))
+        return losses.weighted_l1(logits.sigmoid() * mix, ref, losses.mask_weight(mix))
 
     def taught(self, model: Separator, est, batch: dict, prefix: str):
         """What a teacher says of the answers to single questions (n, time): Eq. 3, or the entropy of a classifier."""
@@ -599,7 +615,7 @@ class Lesson:
         if self.cfg.augment:
             est = augmented(est)
         named = F.one_hot(parts.flatten(), masks.shape[1]).float()
-        ref = losses.weight(size)
+        ref = losses.mask_weight(size)
         whole = losses.weighted_l1((own * size[:, None]).sum(1), size, ref).mean()
         silent = losses.weighted_l1(((1 - there) * masks * size[:, None]).sum(1), torch.zeros_like(size), ref).mean()
         loss = self.cfg.loss
@@ -612,7 +628,7 @@ class Lesson:
         of = mom.repeat_interleave(n_mix * k, 0)
         masks = model.logits(of, {"frames": frames.flatten(0, 2)})[:, 0].sigmoid()
         ratio = (X.abs() / mom[:, None].clamp(min=1e-8)).clamp(max=5).flatten(0, 1)
-        weight = losses.weight(mom).repeat_interleave(n_mix, 0)
+        weight = losses.mask_weight(mom).repeat_interleave(n_mix, 0)
         together = losses.weighted_l1(masks.unflatten(0, (-1, k)).sum(1), ratio, weight).mean()
         est = model.sound(masks * X.sum(1).repeat_interleave(n_mix * k, 0), batch[f"{prefix}mixtures"].shape[-1])
         return together + self.cfg.loss.objects * F.cross_entropy(model.timbre(est), parts.flatten())
