@@ -591,7 +591,7 @@ class Lesson:
             slots = torch.arange(parts.shape[1], device=est.device)[None, :, None].expand(parts.shape).flatten()
             same = parts.flatten()[:, None] == parts.flatten() if cfg.loss.positives else None
             return losses.contrastive(self.teacher.hear(est), read, self.teacher.scale, same, form=cfg.loss.form,
-                                      slots=slots if cfg.loss.form == "audio_to_text" else None)
+                                      slots=slots if cfg.loss.form == "audio_to_text" else None).mean()
         target = F.one_hot(batch[f"{prefix}classes"].flatten(), len(_classes(cfg))).float()
         if cfg.loss.teacher == "timbre":
             return entropy(self.teacher(est), target)
@@ -680,7 +680,7 @@ def agreement(model, batch: dict, cfg: Config, asked: Questions):
         found = seen(model, batch["frames"])
     else:
         found = model.hear(augmented(batch["mix"]) if cfg.augment else batch["mix"])
-    return losses.contrastive(found, read, model.scale, which[:, None] == which)
+    return losses.contrastive(found, read, model.scale, which[:, None] == which).mean()
 
 
 class Labelled:
