@@ -411,7 +411,7 @@ class Separator(nn.Module):
         if cfg.system in SEEN:
             n_token = n_embedding  # an embedding is read as a text of one token
         if cfg.system in BLIND:
-            n_embedding, net["cross_attention"] = 0, 0
+            n_embedding, net["cross_attention"], net["film"] = 0, 0, ""
             n_masks = {"pit": cfg.n_mixtures, "mixit": cfg.n_mixtures * cfg.n_sources,
                        "classes": len(_classes(cfg))}[cfg.system]
         self.unet = CondUNet(d_token=n_token, d_embedding=n_embedding, n_masks=n_masks, **net)
@@ -458,7 +458,7 @@ class Separator(nn.Module):
         out = self.unet(seen.log1p()[:, None], tokens, embedding, lengths)
         if self.cfg.rows:
             out = self.rows.T @ out
-        return F.pad(out, (0, n_frames - out.shape[-1]), mode="replicate")
+        return F.pad(out, (0, n_frames - out.shape[-1], 0, 0), mode="replicate")
 
     def forward(self, mix, asked: dict | None = None):
         """Answers (batch, n_masks, time) about mixtures (batch, time)."""
