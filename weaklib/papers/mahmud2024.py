@@ -41,6 +41,7 @@ from weaklib.files import WeaklibError
 from weaklib.models import CondUNet, TextEncoder
 from weaklib.models.clap import D_SHARED, Clap, Classifier, attack, augmented
 from weaklib.models.pictures import Sight
+from weaklib.specs import Separating, phrased
 
 CRITERION = "SI-SDR on validation, dB"
 READ = ("clap", "bert", "clip", "lass")  # systems that are asked in words
@@ -880,3 +881,24 @@ def listened(cfg: Config) -> dict:
         other += heard.flip(1).diagonal().tolist()
     said = listening.proxy(target, other)
     return {f"{name}_pct": [100.0 * (one == name) for one in said] for name in listening.OUTCOMES}
+
+
+# Anybody's audio
+
+def _asked(query: str) -> dict:
+    """A query as the network reads it, for one mixture."""
+    return Questions([phrased(query, text.prompt)])([0])
+
+
+def _separate(network: Separator, mix, asked: dict):
+    """Answer one question about mixtures (batch, channel, time) -> (batch, channel, time)."""
+    flat = mix.flatten(0, 1)
+    each = {name: x.to(flat.device).expand(len(flat), *x.shape[1:]) for name, x in asked.items()}
+    return network(flat, each)[:, 0].unflatten(0, mix.shape[:2])
+
+
+SEPARATING = Separating(
+    about="For an instrument, or an everyday sound, that one asks for in words. Trained on mixtures and their "
+          "descriptions, of sounds that the kit makes.", sr=8000, window=512, block=4 * 16384, outputs=(),
+    apply=_separate, example="the sound of a violin", prompt=_asked,
+    fits=lambda config: config["stage"] == "separator" and config["system"] in READ and config["sr"] == 8000)
