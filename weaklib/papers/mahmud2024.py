@@ -39,7 +39,7 @@ from weaklib import audio, corpora, evaluation, listening, losses, metrics, runs
 from weaklib.corpora import pictures
 from weaklib.files import WeaklibError
 from weaklib.models import CondUNet, TextEncoder
-from weaklib.models.clap import D_SHARED, Clap, Classifier, attack, augmented
+from weaklib.models.clap import D_SHARED, Clap, Classifier, attack
 from weaklib.models.pictures import Sight
 from weaklib.specs import Separating, phrased
 
@@ -585,23 +585,22 @@ class Lesson:
     def taught(self, model: Separator, est, batch: dict, prefix: str):
         """What a teacher says of the answers to single questions (n, time): Eq. 3, or the entropy of a classifier."""
         cfg, parts = self.cfg, batch[f"{prefix}parts"]
-        if cfg.augment:
-            est = augmented(est)
+        spoiled = _spoiled(cfg)
         if cfg.loss.teacher == "clap":
             read = self.teacher.read(self.questions[prefix](parts.flatten().tolist())["pooled"].to(est.device))
             slots = torch.arange(parts.shape[1], device=est.device)[None, :, None].expand(parts.shape).flatten()
             same = parts.flatten()[:, None] == parts.flatten() if cfg.loss.positives else None
-            return losses.contrastive(self.teacher.hear(est), read, self.teacher.scale, same, form=cfg.loss.form,
+            return losses.contrastive(self.teacher.hear(est, **spoiled), read, self.teacher.scale, same, form=cfg.loss.form,
                                       slots=slots if cfg.loss.form == "audio_to_text" else None).mean()
         target = F.one_hot(batch[f"{prefix}classes"].flatten(), len(_classes(cfg))).float()
         if cfg.loss.teacher == "timbre":
-            return entropy(self.teacher(est), target)
+            return entropy(self.teacher(est, **spoiled), target)
         # Concurrent: it learns from the mixtures, and holds still while it hears answers.
         still = {name: p.detach() for name, p in model.timbre.named_parameters()}
         mixtures = batch[f"{prefix}mixtures"].flatten(0, 1)
         of = target.unflatten(0, (len(mixtures), -1)).amax(1)
-        return (entropy(torch.func.functional_call(model.timbre, still, (est,)), target)
-                + entropy(model.timbre(mixtures), of))
+        return (entropy(torch.func.functional_call(model.timbre, still, (est,), spoiled), target)
+                + entropy(model.timbre(mixtures, **spoiled), of))
 
     def classified(self, model: Separator, X, parts, length: int):
         """Weak-Sup: a classifier hears what each mask of a class lets through, and what is there adds up.
@@ -613,14 +612,12 @@ class Lesson:
         own = masks.gather(1, parts[..., None, None].expand(-1, -1, *size.shape[1:]))
         there = F.one_hot(parts, masks.shape[1]).amax(1)[..., None, None]
         est = model.sound((own * X[:, None]).flatten(0, 1), length)
-        if self.cfg.augment:
-            est = augmented(est)
         named = F.one_hot(parts.flatten(), masks.shape[1]).float()
         ref = losses.mask_weight(size)
         whole = losses.weighted_l1((own * size[:, None]).sum(1), size, ref).mean()
         silent = losses.weighted_l1(((1 - there) * masks * size[:, None]).sum(1), torch.zeros_like(size), ref).mean()
         loss = self.cfg.loss
-        return loss.contrastive * entropy(self.teacher(est), named) + loss.reconstruction * (whole + silent / k)
+        return loss.contrastive * entropy(self.teacher(est, **_spoiled(self.cfg)), named) + loss.reconstruction * (whole + silent / k)
 
     def objects(self, model: Separator, batch: dict, prefix: str, X, mom):
         """CoSep: the masks of a mixture's objects add up to its share, and what they let through has their class."""
@@ -633,6 +630,11 @@ class Lesson:
         together = losses.weighted_l1(masks.unflatten(0, (-1, k)).sum(1), ratio, weight).mean()
         est = model.sound(masks * X.sum(1).repeat_interleave(n_mix * k, 0), batch[f"{prefix}mixtures"].shape[-1])
         return together + self.cfg.loss.objects * F.cross_entropy(model.timbre(est), parts.flatten())
+
+
+def _spoiled(cfg: Config) -> dict:
+    """How those listen that learn or teach; a published critic takes sounds as they are."""
+    return {"spoiled": True} if cfg.augment else {}
 
 
 def entropy(logits, target):
@@ -680,7 +682,7 @@ def agreement(model, batch: dict, cfg: Config, asked: Questions):
     if "frames" in batch:
         found = seen(model, batch["frames"])
     else:
-        found = model.hear(augmented(batch["mix"]) if cfg.augment else batch["mix"])
+        found = model.hear(batch["mix"], **_spoiled(cfg))
     return losses.contrastive(found, read, model.scale, which[:, None] == which).mean()
 
 
@@ -700,8 +702,7 @@ class Labelled:
 
 def classification(model, batch: dict, cfg: Config):
     """What a timbre classifier is trained with: the classes in mixtures."""
-    mix = augmented(batch["mix"]) if cfg.augment else batch["mix"]
-    return entropy(model(mix), batch["labels"])
+    return entropy(model(batch["mix"], **_spoiled(cfg)), batch["labels"])
 
 
 # Training
