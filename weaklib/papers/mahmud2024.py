@@ -50,7 +50,7 @@ BLIND = ("pit", "mixit", "classes")      # not at all
 STAGES = ("separator", "critic", "timbre", "sight", "listened")
 SETS = 400      # different sets of classes that mixtures of a number of sources are made of
 N_FRAMES = 3    # pictures per recording
-TESTED = {"smoke": 8}  # mixtures per test; 240 elsewhere
+TESTED = {"smoke": 8}  # mixtures per test; 120 elsewhere
 ANSWERS = 16    # at once, when a model is scored
 
 
@@ -141,7 +141,7 @@ class Config(runs.Config):
     @property
     def tested(self) -> int:
         """Mixtures that a model is tested on."""
-        return TESTED.get(self.preset, 240)
+        return TESTED.get(self.preset, 120)
 
 
 # Questions
@@ -590,8 +590,8 @@ class Lesson:
             read = self.teacher.read(self.questions[prefix](parts.flatten().tolist())["pooled"].to(est.device))
             slots = torch.arange(parts.shape[1], device=est.device)[None, :, None].expand(parts.shape).flatten()
             same = parts.flatten()[:, None] == parts.flatten() if cfg.loss.positives else None
-            return losses.contrastive(self.teacher.hear(est, **spoiled), read, self.teacher.scale, same, form=cfg.loss.form,
-                                      slots=slots if cfg.loss.form == "audio_to_text" else None).mean()
+            return losses.contrastive(self.teacher.hear(est, **spoiled), read, self.teacher.scale, same,
+                                      form=cfg.loss.form, slots=slots if cfg.loss.form == "audio_to_text" else None).mean()
         target = F.one_hot(batch[f"{prefix}classes"].flatten(), len(_classes(cfg))).float()
         if cfg.loss.teacher == "timbre":
             return entropy(self.teacher(est, **spoiled), target)
@@ -617,7 +617,8 @@ class Lesson:
         whole = losses.weighted_l1((own * size[:, None]).sum(1), size, ref).mean()
         silent = losses.weighted_l1(((1 - there) * masks * size[:, None]).sum(1), torch.zeros_like(size), ref).mean()
         loss = self.cfg.loss
-        return loss.contrastive * entropy(self.teacher(est, **_spoiled(self.cfg)), named) + loss.reconstruction * (whole + silent / k)
+        heard = self.teacher(est, **_spoiled(self.cfg))
+        return loss.contrastive * entropy(heard, named) + loss.reconstruction * (whole + silent / k)
 
     def objects(self, model: Separator, batch: dict, prefix: str, X, mom):
         """CoSep: the masks of a mixture's objects add up to its share, and what they let through has their class."""
@@ -735,7 +736,7 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
         teacher = build(cfg.teacher).requires_grad_(False)
         teacher.load_state_dict(runs.weights_of(cfg.teacher))
         teacher = teacher.eval().to(training.resolve(device))
-    tests = Tests(corpora.load(cfg.corpus, "validation", cfg.preset), 2, cfg.tested // 4)
+    tests = Tests(corpora.load(cfg.corpus, "validation", cfg.preset), 2, cfg.tested // 2)
     return training.Task(model, draw, Lesson(cfg, draw.questions, teacher), evaluation.Criterion(
         CRITERION, lambda m: np.mean([metrics.si_sdr(est, item["sources"]).mean() for item, est in answers(m, tests)])))
 
@@ -826,7 +827,8 @@ def score(model, cfg: Config) -> dict:
         scores |= scoring.on("three", separated(answers(model, Tests(corpus, 3, cfg.tested // 2))))
         if model is not None and cfg.system in READ:
             other = answers(model, tests, asked=lambda item: [text.prompt([item["absent"]])])
-            scores["absent"] = [float(audio.db(est[0]) - audio.db(item["mix"])) for item, est in other]
+            scores["absent"] = [float(audio.db(audio.rms(est[0])) - audio.db(audio.rms(item["mix"])))
+                                for item, est in other]
     return scores
 
 
