@@ -7,6 +7,8 @@ import soundfile
 import weaklib
 from weaklib import audio, audition, corpora, inference, metrics, sonify, spectra
 from weaklib.files import WeaklibError
+from weaklib.papers import wisdom2021
+from weaklib.specs import Separating
 
 RNG = np.random.default_rng(0)
 SR = 8000
@@ -133,6 +135,47 @@ def test_the_shipped_separator_is_heard_as_weaklib_separate_gives_it():
     assert all(np.array_equal(result.stems[name], stems[name]) for name in stems)
     gains = [float(after) - float(before) for _, _, before, after, _ in audition.scores(sound, result)[1]]
     assert len(gains) == 3 and np.mean(gains) > 4
+
+
+@pytest.fixture
+def asked(monkeypatch, outputs):
+    """Make wisdom2021 a separator that is asked in words, with these outputs."""
+    monkeypatch.setattr(wisdom2021, "SEPARATING", Separating("", SR, 800, 64, (), None, example="a dog"))
+    return outputs
+
+
+def test_what_was_asked_for_is_scored_against_the_reference_that_it_names(asked):
+    asked(a_guitar=B, the_BASS_guitar=A, bass=NOISE, bassoon=NOISE, the_rest=NOISE)
+    sound = audition.Sound("", (A + B)[None], SR, {"bass guitar": A, "guitar": B, "bass": 0 * A})
+    queries = ["a guitar", "the BASS guitar", "bass", "bassoon"]
+    result = audition.separate(sound, query=queries)
+    assert result.title == 'wisdom2021, "a guitar", "the BASS guitar", "bass", "bassoon"'
+    assert result.matches == {"bass guitar": "the BASS guitar", "guitar": "a guitar", "bass": "bass"}
+    assert [row[:2] for row in audition.scores(sound, result)[1]] == [["bass guitar", "the BASS guitar"],
+                                                                      ["guitar", "a guitar"]]
+    assert result.again == {"method": "wisdom2021", "query": queries}
+
+
+def test_the_level_of_what_was_asked_for_says_whether_it_is_there(asked):
+    asked(one=A, other=0.01 * A, none=0 * A, the_rest=-A)
+    sound = audition.Sound("", A[None], SR)
+    head, rows = audition.levels(audition.separate(sound, query=["one", "other", "none"]))
+    assert len(head) == 3  # all outputs together are 0.01 A
+    assert rows == [["one", "40.0", ""], ["other", "0.0", ""], ["none", "silent", "probably not there"]]
+    asked(one=0.01 * A, the_rest=0.99 * A)
+    assert audition.levels(audition.separate(sound, query="one"))[1] == [["one", "-40.0", "probably not there"]]
+    asked(one=0 * A, the_rest=0 * A)
+    assert audition.levels(audition.separate(sound, query="one"))[1] == [["one", "silent", "probably not there"]]
+    asked(a=A, b=B)
+    assert audition.levels(audition.separate(sound, "hung2021"))[1] == []
+
+
+def test_queries_that_no_file_name_holds_are_saved(asked, tmp_path):
+    asked(**{"a/b?": A, "the_rest": B})
+    paths = audition.save(SOUND, audition.separate(SOUND, query="a/b?"), tmp_path)
+    folder = tmp_path / "wisdom2021-a-b"
+    assert paths == [folder / "two-noises-a-b-.wav", folder / "two-noises-the rest.wav"]
+    assert np.array_equal(audio.read(paths[0])[0][0], A)
 
 
 # What is heard and saved

@@ -16,8 +16,8 @@ import weaklib
 from weaklib import audio, experiment, inference, progress, rolls, runs
 from weaklib.__main__ import main
 from weaklib.files import WeaklibError
-from weaklib.papers import hung2021
-from weaklib.specs import Separating, Transcribing
+from weaklib.papers import hung2021, wisdom2021
+from weaklib.specs import Separating, Transcribing, phrased
 
 RNG = np.random.default_rng(0)
 TAPS = scipy.signal.firwin(201, 0.5)  # looks 100 samples to either side
@@ -349,7 +349,7 @@ def test_audio_that_is_refused(toy, x, sr, says):
     (lambda x: weaklib.separate(x, 8000, "nobody"),
      "'nobody' can separate; choose one of wisdom2020, wisdom2021, hung2021"),
     (lambda x: weaklib.transcribe(x, 8000, "wisdom2020"), "can transcribe; choose one of hung2021"),
-    (lambda x: weaklib.separate(x, 8000, query="a dog"), "takes no query"),
+    (lambda x: weaklib.separate(x, 8000, "hung2021", query="a dog"), "takes no query"),
     (lambda x: weaklib.separate(x, 8000, device="tpu"), "Unknown device")])
 def test_calls_that_are_refused(toy, call, says):
     with pytest.raises(WeaklibError, match=says):
@@ -366,6 +366,133 @@ def test_weaklib_has_nothing_else():
 def test_method_of_a_record(listener):
     record = kept("finetune", judges="score")
     assert len(weaklib.transcribe(played(16000), 16000, record=record).instruments) == 2
+
+
+# Queries
+
+BANDS = {"low": lambda low, x: low, "high": lambda low, x: x - low, "none": lambda low, x: 0 * x,
+         "faint": lambda low, x: 0.01 * low}
+
+
+def band(network, x, prompt):
+    """One of the bands, by the first word of a prompt: (batch, channel, time), the same."""
+    low = halves(x)[:, 0]
+    return BANDS[prompt.split()[0]](low, x)
+
+
+@pytest.fixture
+def asked(monkeypatch, load):
+    """Make wisdom2021 a separator that is asked in words."""
+    def use(**kwargs):
+        monkeypatch.setattr(wisdom2021, "SEPARATING", Separating(
+            "", 8000, 2000, 64, (), band, **{"example": "low hum", **kwargs}))
+    load(torch.nn.Identity())
+    use()
+    return use
+
+
+@pytest.mark.parametrize("n", [64, 2001, 20_011])
+def test_a_query_gives_what_it_gives_in_one_pass_and_the_rest(asked, n):
+    x = RNG.standard_normal((2, n)).astype(np.float32)
+    low = scipy.signal.convolve(x.astype(float), TAPS[None], "same")
+    stems = weaklib.separate(x, 8000, query="low hum")
+    assert list(stems) == ["low hum", "the rest"]
+    assert np.abs(stems["low hum"] - low).max() < 1e-5 and np.abs(stems["the rest"] - (x - low)).max() < 1e-5
+    one = weaklib.separate(x[0], 8000, query="low hum")
+    assert one["low hum"].shape == (n,) and np.abs(one["low hum"] - low[0]).max() < 1e-5
+
+
+@pytest.mark.parametrize("sr, channels, seconds", [(8000, 1, 3), (44100, 2, 2.00003), (11025, 3, 9)])
+def test_several_queries_at_any_rate_and_with_an_offset(asked, sr, channels, seconds):
+    parts = tones(sr, seconds, channels)
+    stems = weaklib.separate(parts.sum(0) + 0.1, sr, query=["high whistle", "low  hum "])
+    assert list(stems) == ["high whistle", "low hum", "the rest"]
+    inner = slice(sr // 20, -sr // 20)
+    for stem, expected in zip(stems.values(), [parts[1], parts[0], 0 * parts[0]]):
+        assert stem.shape == expected.shape and np.abs(stem - expected)[:, inner].max() < 5e-3
+
+
+def test_a_query_is_put_into_words_once_however_long_the_audio_is(asked):
+    seen = []
+    asked(prompt=lambda query: seen.append(query) or f"low {query}")
+    x = RNG.standard_normal(20_000)
+    stems = weaklib.separate(x, 8000, query=["hum", "drum"])
+    assert seen == ["hum", "drum"]
+    assert np.abs(stems["hum"] - scipy.signal.convolve(x, TAPS, "same")).max() < 1e-5
+    assert np.array_equal(stems["hum"], stems["drum"])
+
+
+def test_a_query_chooses_a_method_that_takes_one(asked):
+    x = RNG.standard_normal(4000)
+    assert inference.separator() == "hung2021" and inference.separator(query="low hum") == "wisdom2021"
+    assert inference.separator("wisdom2020", None, "low hum") == "wisdom2020"
+    assert inference.separator(None, kept("supervised"), "low hum") == "hung2021"
+    assert list(weaklib.separate(x, 8000, query="low hum")) == ["low hum", "the rest"]
+    with pytest.raises(WeaklibError, match="^wisdom2020 takes no query; leave it out, or choose wisdom2021.$"):
+        weaklib.separate(x, 8000, "wisdom2020", query="low hum")
+
+
+@pytest.mark.parametrize("query, says", [
+    (None, 'has to be asked in words; give a query, such as "low hum"'), ("", "give a query"), ([], "give a query"),
+    (["low", " \n"], "give a query"), (5, "is a text, or a list of texts, and not 5"), ([5], "and not"),
+    (["low", "LOW"], 'be called "low"; ask for each thing once'), (["a/b", "a:b"], 'called "a-b"'),
+    ("the rest", "an output anyway"), (["low", "The  Rest"], "an output anyway")])
+def test_queries_that_are_refused(asked, query, says):
+    with pytest.raises(WeaklibError, match=says) as error:
+        weaklib.separate(np.ones(5000), 8000, "wisdom2021", query=query)
+    assert str(error.value).endswith(".") and "\n" not in str(error.value)
+
+
+def test_what_is_not_there_is_told(asked, recwarn):
+    x = RNG.standard_normal(10_000)
+    weaklib.separate(x, 8000, query=["low", "high"])
+    assert not recwarn.list
+    with pytest.warns(UserWarning) as told:
+        weaklib.separate(x, 8000, query=["faint hum", "low hum", "none at all"])
+    level = 40 - 20 * np.log10(np.std(scipy.signal.convolve(x, TAPS, "same")) / np.std(x))
+    assert [str(one.message) for one in told] == [
+        f'What was asked for as "faint hum" comes out {level:.0f} dB below the recording: it is probably not '
+        "there.",
+        'What was asked for as "none at all" comes out silent: it is probably not there.']
+    recwarn.clear()
+    weaklib.separate(np.zeros(10_000), 8000, query="low")  # nothing is there, and nothing is quieter than that
+    asked(absent=-50.0)
+    weaklib.separate(x, 8000, query="faint hum")
+    assert not recwarn.list
+
+
+def test_a_bare_name_is_put_into_the_sentence_that_was_learned():
+    template = lambda names: f"The sound of {' and '.join(names)}"
+    for query in ("violin", "a violin", "The violin.", " some violin "):
+        assert phrased(query, template) == "The sound of violin"
+    assert phrased("an electric bass", template) == "The sound of electric bass"
+    assert phrased("Thesaurus", template) == "The sound of Thesaurus" and phrased("anvil", template)[13:] == "anvil"
+    for query in ("the sound of a violin", "Sounds of rain"):
+        assert phrased(query, template) == query
+    assert phrased("soundproof door", template) == "The sound of soundproof door"
+
+
+def test_query_command(asked, tmp_path, capsys):
+    sr = 44100
+    soundfile.write(tmp_path / "x.wav", tones(sr, 1.3, 2).sum(0).T, sr, subtype="FLOAT")
+    out = tmp_path / "stems"
+    do = ["separate", str(tmp_path / "x.wav"), "--out", str(out), "--query"]
+    assert main([*do, "low hum", "--query", "none of a/b"]) == 0
+    printed = capsys.readouterr()
+    paths = [out / f"x-{name}.wav" for name in ("low hum", "none of a-b", "the rest")]
+    assert printed.out.split("\n")[:-1] == [str(path) for path in paths] and sorted(out.iterdir()) == sorted(paths)
+    assert printed.err == (f'{tmp_path / "x.wav"}: What was asked for as "none of a/b" comes out silent: it is '
+                           "probably not there.\n")
+    with pytest.warns(UserWarning, match="none of"):
+        expected = weaklib.separate(*audio.read(tmp_path / "x.wav"), query=["low hum", "none of a/b"])
+    for path, stem in zip(paths, expected.values()):
+        assert np.abs(audio.read(path, allow_silent=True)[0] - stem).max() < 1e-6
+    assert main([*do, "low hum", "--method", "hung2021"]) == 2
+    assert capsys.readouterr().err == "hung2021 takes no query; leave it out, or choose wisdom2021.\n"
+    assert main(["separate", str(tmp_path / "x.wav"), "--method", "wisdom2021"]) == 2
+    assert 'give a query, such as "low hum"' in capsys.readouterr().err
+    assert main(["methods"]) == 0
+    assert 'what is asked for, such as "low hum", and the rest' in capsys.readouterr().out
 
 
 # Files

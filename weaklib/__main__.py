@@ -58,7 +58,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
     separate = command("separate", _separate, "separate files into stems, float wav files at each file's rate")
     separate.add_argument("file", metavar="FILE", nargs="+", help=FILE)
-    separate.add_argument("--method", metavar="M", default=DEFAULT, help=f"see `methods` (default: {DEFAULT})")
+    separate.add_argument("--method", metavar="M",
+                          help=f"see `methods` (default: {DEFAULT}; with --query, the first that takes one)")
+    separate.add_argument("--query", metavar="TEXT", action="append",
+                          help='what to look for, such as "a violin", with a method that is asked in words; more than '
+                               "once, for several sounds")
     separate.add_argument("--out", metavar="DIR", default=".",
                           help="where to write <name of FILE>-<output>.wav (default: here)")
     transcribe = command("transcribe", _transcribe, "transcribe files to MIDI, one track per instrument")
@@ -79,8 +83,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def _separate(args) -> int:
     from weaklib import inference
-    return _each(args, lambda path: inference.separate_file(path, args.out, args.method, device=args.device,
-                                                            overwrite=args.force))
+    return _each(args, lambda path: inference.separate_file(
+        path, args.out, args.method, query=args.query, device=args.device, overwrite=args.force))
 
 
 def _transcribe(args) -> int:
@@ -117,9 +121,13 @@ def _each(args, do) -> int:
 
 def _methods(args) -> int:
     from weaklib import inference
-    _say(f"{m['does']:<11}{m['method']:<12}{m['sr'] / 1000:g} kHz  {', '.join(m['outputs'])}: {m['about']}"
+    _say(f"{m['does']:<11}{m['method']:<12}{m['sr'] / 1000:g} kHz  {_outputs(m)}: {m['about']}"
          + ("" if m["comes"] else " (no model comes with weaklib)") for m in inference.methods())
     return 0
+
+
+def _outputs(m: dict) -> str:
+    return f'what is asked for, such as "{m["query"]}", and the rest' if m["query"] else ", ".join(m["outputs"])
 
 
 def _say(lines) -> None:

@@ -8,8 +8,8 @@ contents, fullest
     What sounds in the items of a corpus, and where most does.
 Result, separate, transcribe
     What a method makes of it.
-scores
-    How good that is, where there are references.
+scores, levels
+    How good that is, where there are references; and whether what was asked for is there.
 scene
     Sound, references and results for the stem player, a group for each, to compare by A/B.
 save
@@ -26,6 +26,7 @@ import numpy as np
 
 from weaklib import audio, corpora, files, inference, metrics, plots, sonify, spectra
 from weaklib.files import WeaklibError
+from weaklib.inference import REST
 from weaklib.progress import track
 from weaklib.rolls import piano_roll
 
@@ -34,7 +35,6 @@ PRESET = "smoke"    # of the corpora, by default: small, and rendered in seconds
 RATES = (8000, 48000)  # Hz, of what is played
 PATIENCE = 2.0      # s of work after which progress is shown
 FRAME_RATE = 32.0   # Hz, of the rolls that are compared: that of hung2021
-REST = "the rest"   # of the outputs, added up
 UNDEFINED = "not defined"  # the score of a source that is alone: nothing is there to separate it from
 
 
@@ -154,7 +154,7 @@ class Result:
         Of a transcription.
     matches : dict of str to str
         Reference (or instrument with notes) -> what belongs to it here: what has its name, or, where outputs have no
-        names, the one that fits best.
+        names, the one that fits best. Of what was asked for in words: the first query that names it.
     again : dict
         Arguments with which `weaklib.inference` does the same.
     fmax : float, Hz
@@ -170,13 +170,14 @@ class Result:
     fmax: float
 
 
-def separate(sound: Sound, method: str = inference.DEFAULT, *, n_outputs: int | None = None, **options) -> Result:
+def separate(sound: Sound, method: str | None = None, *, n_outputs: int | None = None, **options) -> Result:
     """Separate a sound.
 
     Parameters
     ----------
     sound : Sound
-    method : str
+    method : str, optional
+        By default that of `weaklib.inference.separator`.
     n_outputs : int, optional
         Of a method whose outputs have no names: keep the loudest, and add up the others; only then is looked for what
         belongs to a reference.
@@ -185,12 +186,14 @@ def separate(sound: Sound, method: str = inference.DEFAULT, *, n_outputs: int | 
     """
     if n_outputs is not None and n_outputs < 1:
         raise WeaklibError(f"n_outputs={n_outputs} leaves nothing; give 1 or more.")
+    method = inference.separator(method, options.get("record"), options.get("query"))
     stems = inference.separate(sound.audio, sound.sr, method, **options)
     title = _title(method, **options)
     if n_outputs is not None and n_outputs < len(stems):
         stems, title = _loudest(stems, n_outputs), f"{title}, {n_outputs} loudest"
     spec = _spec("separate", method)
-    matches = _by_name(stems, sound.references) if spec["ordered"] else _by_sound(stems, sound)
+    matches = (_by_words(stems, sound.references) if spec["query"] else
+               _by_name(stems, sound.references) if spec["ordered"] else _by_sound(stems, sound))
     stems = {name: stems[name] for name in dict.fromkeys([*matches.values(), *stems])}  # those first
     return Result(title, "separate", stems, {}, matches, {"method": method, **options}, spec["sr"] / 2)
 
@@ -221,8 +224,9 @@ def _as_loud(played: dict, x) -> dict:
     return {name: gain * one for name, one in played.items()}
 
 
-def _title(method: str, query: str | None = None, record=None, **_) -> str:
-    return ", ".join(filter(None, [method, record and record.id, query and f'"{query}"']))
+def _title(method: str, query=None, record=None, **_) -> str:
+    queries = [query] if isinstance(query, str) else query or ()
+    return ", ".join([method, *([record.id] if record else []), *(f'"{one}"' for one in queries)])
 
 
 def _loudest(stems: dict, n: int) -> dict:
@@ -232,6 +236,16 @@ def _loudest(stems: dict, n: int) -> dict:
 
 def _by_name(outputs: dict, references: dict) -> dict:
     return {name: name for name in references if name in outputs}
+
+
+def _by_words(outputs: dict, references: dict) -> dict:
+    """Assign each query to the reference that it names: to the longest name in it, for "electric bass" is no "bass"."""
+    found = {}
+    for query in (name for name in outputs if name != REST):
+        named = [name for name in references if re.search(rf"\b{re.escape(name)}\b", query, re.I)]
+        if named:
+            found.setdefault(max(named, key=len), query)
+    return {name: found[name] for name in references if name in found}
 
 
 def _by_sound(stems: dict, sound: Sound) -> dict:
@@ -260,6 +274,27 @@ def scores(sound: Sound, result: Result) -> tuple[list[str], list[list[str]]]:
         head = ["source", "output", "SI-SDR of the mixture, dB", "SI-SDR of the output, dB", "improvement, dB"]
         return head, _separation(sound, result)
     return ["instrument", "notes found", "notes played", "onset F1", "frame F1"], _transcription(sound, result)
+
+
+def levels(result: Result) -> tuple[list[str], list[list[str]]]:
+    """Tell how loud what was asked for in words comes out, and what that means.
+
+    Returns
+    -------
+    head, rows : list of str, list of list of str
+        Per query: its level relative to what the method hears of the sound, and whether it is probably not there; see
+        ``absent`` of `weaklib.specs.Separating`. No rows where nothing was asked for.
+    """
+    head = ["what was asked for", "level in the sound, dB", ""]
+    if not result.again.get("query"):
+        return head, []
+    absent = _spec("separate", result.again["method"])["absent"]
+    whole = audio.rms(sum(result.stems.values()).ravel())
+    rows = []
+    for name in (name for name in result.stems if name != REST):
+        level = float(audio.db(audio.rms(result.stems[name].ravel()) / (whole or 1)))
+        rows.append([name, "silent" if level == -np.inf else f"{level:z.1f}", "probably not there" * (level < absent)])
+    return head, rows
 
 
 def _separation(sound, result):
@@ -373,7 +408,7 @@ def save(sound: Sound, result: Result, folder) -> list[Path]:
         If something cannot be written; see `weaklib.inference.separate_file`.
     """
     clean = partial(re.sub, r"[^\w.+-]+", "-")
-    folder = files.path(folder) / clean(result.title)
+    folder = files.path(folder) / clean(result.title).strip("-")
     if result.does == "transcribe":
         if sound.path:
             to = folder / f"{sound.path.stem}.mid"
@@ -383,7 +418,7 @@ def save(sound: Sound, result: Result, folder) -> list[Path]:
     if sound.path:
         return inference.separate_file(sound.path, folder, overwrite=True, **result.again)
     stems = inference.separate(sound.audio, sound.sr, **result.again)
-    paths = [folder / f"{clean(sound.title)}-{name}.wav" for name in stems]
+    paths = [inference.stem_path(folder, clean(sound.title), name) for name in stems]
     for path, x in zip(paths, stems.values()):
         audio.write(path, x, sound.sr)
     return paths

@@ -11,16 +11,21 @@ separate, transcribe
     Arrays in; stems or MIDI out. Both, and `methods`, are also there as ``weaklib.separate`` and so on.
 separate_file, transcribe_file
     The same from file to file.
-methods, trained
-    What there is.
+methods, trained, separator
+    What there is, and which of it separates.
+stem_path
+    How files of stems are called.
 """
 from __future__ import annotations
 
 import io
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +44,9 @@ MIDI = (".mid", ".midi")
 VELOCITY = 80     # of every note: the models say what sounds, not how loud
 FLOOR = 1e-4      # peak, -80 dBFS, below which no note sounds: networks that normalise hear notes in noise of any level
 
-
 DEFAULT = "hung2021"  # the method, unless another is named
+REST = "the rest"     # of what is not asked for, or not worth a stem of its own
+UNNAMED = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')  # in a file name, on one system or another
 
 #: What can be done -> the name of the constant in a paper's module.
 KINDS = {"separate": "SEPARATING", "transcribe": "TRANSCRIBING"}
@@ -53,11 +59,13 @@ def methods() -> list[dict]:
     -------
     list of dict
         ``method`` (its name), ``does`` ("separate" or "transcribe"), ``about``, ``sr`` (Hz, above half of which it
-        hears and gives nothing), ``outputs`` (names), ``ordered`` (whether each is always the same source), and
-        ``comes`` (whether a trained model comes with the package; else give a record).
+        hears and gives nothing), ``outputs`` (names; none if it is asked in words), ``ordered`` (whether each is always
+        the same source), ``query`` (an example of one, empty if it is not asked in words), ``absent`` (dB, see
+        `weaklib.specs.Separating`), and ``comes`` (whether a trained model comes with the package; else give a record).
     """
     return [{"method": key, "does": does, "about": spec.about, "sr": spec.sr, "outputs": tuple(spec.outputs),
-             "ordered": getattr(spec, "ordered", True), "comes": _comes(key)}
+             "ordered": getattr(spec, "ordered", True), "query": getattr(spec, "example", ""),
+             "absent": getattr(spec, "absent", None), "comes": _comes(key)}
             for does in KINDS for key in experiment.PAPERS if (spec := _spec(key, does))]
 
 
@@ -73,7 +81,24 @@ def trained(method: str, does: str) -> list[runs.Record]:
     return [record for record in runs.kept(method) if record.weights_path and spec.fits(record.key["config"])]
 
 
-def separate(audio, sr: int, method: str | None = None, *, query: str | None = None, record=None,
+def separator(method: str | None = None, record=None, query=None) -> str:
+    """Return the name of the method that separates.
+
+    It is the one that is named, or that of the record; with a query the first that is asked in words, if possible one
+    whose model comes with the package; else `DEFAULT`.
+    """
+    if method is not None or record is not None:
+        return method if method is not None else record.key["paper"]
+    able = [] if query is None else _asked_in_words()
+    return next(filter(_comes, able), (able or [DEFAULT])[0])  # the error of loading the first says what is missing
+
+
+def stem_path(folder, name: str, output: str) -> Path:
+    """Return where a stem of a recording with this name is written; a query may hold what no file name does."""
+    return files.path(folder) / f"{name}-{UNNAMED.sub('-', output)}.wav"
+
+
+def separate(audio, sr: int, method: str | None = None, *, query: str | list[str] | None = None, record=None,
              device: str = "auto") -> dict[str, np.ndarray]:
     """Separate audio of any length.
 
@@ -88,9 +113,9 @@ def separate(audio, sr: int, method: str | None = None, *, query: str | None = N
     sr : int, Hz
         Any; it is resampled to the method's and back.
     method : str, optional
-        See `methods`; by default the record's, or `DEFAULT`.
-    query : str, optional
-        What to look for, with methods that are asked in words; there is none yet.
+        See `methods`; by default that of `separator`.
+    query : str or list of str, optional
+        What to look for, with methods that are asked in words and need it: "a violin", or ["a violin", "a piano"].
     record : weaklib.runs.Record, optional
         A model of your own; by default the one that comes with the package.
     device : {"auto", "cpu", "cuda"}
@@ -98,18 +123,24 @@ def separate(audio, sr: int, method: str | None = None, *, query: str | None = N
     Returns
     -------
     dict of str to array, float32
-        The outputs of the method, each in the shape of `audio`. Those without a fixed order ("output 1", ...) keep to
-        one source from block to block, as far as their overlap tells.
+        The outputs of the method, each in the shape of `audio`. Of a method that is asked in words: an output for each
+        query, by its words, and "the rest", with which they add up to what it hears of the audio; what two queries
+        both find is taken from the rest twice. Those without a fixed order ("output 1", ...) keep to one source from
+        block to block, as far as their overlap tells.
 
     Raises
     ------
     WeaklibError
-        If the audio is empty, not finite, too short or of the wrong shape, or there is no such method or model.
+        If the audio is empty, not finite, too short or of the wrong shape, there is no such method or model, or it is
+        asked in words and there is no query, or the other way round.
+
+    Warns
+    -----
+    UserWarning
+        If what was asked for is so quiet that it is probably not there.
     """
-    method = _separator(method, record)
-    if query is not None:
-        raise WeaklibError(f"{method} takes no query; leave it out.")
-    spec = _named(method, "separate", record)
+    method = separator(method, record, query)
+    spec = _asked(method, _named(method, "separate", record), query)
     x, sr = _checked(audio, sr, method, spec)
     stems = {name: np.empty(x.shape, dtype=np.float32) for name in spec.outputs}
     done = 0
@@ -157,8 +188,8 @@ def transcribe(audio, sr: int, method: str | None = None, *, threshold: float = 
     return _transcribed(spec, run, _pieces(x), sr, x.shape[-1], sound.balance(_pieces(x)), threshold)
 
 
-def separate_file(path, folder, method: str | None = None, *, record=None, device: str = "auto",
-                  overwrite: bool = False) -> list[Path]:
+def separate_file(path, folder, method: str | None = None, *, query: str | list[str] | None = None, record=None,
+                  device: str = "auto", overwrite: bool = False) -> list[Path]:
     """Separate a file into ``<folder>/<name of the file>-<output>.wav``, float at the file's own rate.
 
     The stems are written as they come, and appear when all are complete.
@@ -169,8 +200,8 @@ def separate_file(path, folder, method: str | None = None, *, record=None, devic
         See `weaklib.audio.read`.
     folder : path-like
         Made if need be.
-    method, record, device
-        See `separate`.
+    method, query, record, device
+        See `separate`, also for what is warned of.
     overwrite : bool
         Whether stems may be there already.
 
@@ -183,10 +214,10 @@ def separate_file(path, folder, method: str | None = None, *, record=None, devic
     WeaklibError
         As `separate` and `weaklib.audio.read` do, or if a stem exists or cannot be written.
     """
-    method = _separator(method, record)
-    spec = _named(method, "separate", record)
+    method = separator(method, record, query)
+    spec = _asked(method, _named(method, "separate", record), query)
     path, folder = sound.found(path), files.path(folder)
-    to = [folder / f"{path.stem}-{name}.wav" for name in spec.outputs]
+    to = [stem_path(folder, path.stem, name) for name in spec.outputs]
     for target in to:
         _may_write(target, overwrite)
     (n_channels, n_samples, sr), balance = sound.survey(path)
@@ -239,8 +270,28 @@ def _separated(spec: Separating, run, pieces, sr, n_channels, n_samples, balance
     estimates = _modelled(run, blocks, max(1, AT_ONCE // n_channels))
     stems = overlap.stitch(track(estimates, "separating", len(at), delay=PATIENCE), at, align=not spec.ordered)
     flat = (stem.reshape(len(spec.outputs) * n_channels, stem.shape[-1]) for stem in stems)
-    for piece in sound.resample_blocks(flat, spec.sr, sr, n_samples):
-        yield turn * piece.reshape(len(spec.outputs), n_channels, piece.shape[-1])
+    whole = sound.resample_blocks(flat, spec.sr, sr, n_samples)
+    pieces = (piece.reshape(len(spec.outputs), n_channels, piece.shape[-1]) for piece in whole)
+    for piece in _found(spec, pieces) if spec.example else pieces:
+        yield turn * piece
+
+
+def _found(spec: Separating, stems: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Pass stems (output, channel, time) on, and warn at the end of what was asked for and is hardly there."""
+    energy, total = 0.0, 0.0
+    for piece in stems:
+        energy, total = energy + _energy(piece), total + _energy(piece.sum(0, keepdims=True))
+        yield piece
+    if not total:
+        return
+    for query, level in zip(spec.outputs[:-1], sound.db(np.sqrt(energy / total)).tolist()):
+        if level < spec.absent:
+            how = "silent" if level == -np.inf else f"{-level:.0f} dB below the recording"
+            warnings.warn(f'What was asked for as "{query}" comes out {how}: it is probably not there.', stacklevel=4)
+
+
+def _energy(stems) -> np.ndarray:
+    return np.einsum("sct,sct->s", stems, stems, dtype=np.float64)
 
 
 def _transcribed(spec: Transcribing, run, pieces, sr, n_samples, balance, threshold):
@@ -366,6 +417,45 @@ def _spec(key: str, does: str):
     return getattr(experiment.load(key).method, KINDS[does], None)
 
 
+def _asked_in_words() -> list[str]:
+    """Methods that separate what they are asked for in words."""
+    return [key for key in experiment.PAPERS if (spec := _spec(key, "separate")) and spec.example]
+
+
+def _asked(method: str, spec: Separating, query) -> Separating:
+    """Return a separator that has been asked, if it is asked in words: one like all others, with these outputs."""
+    if not spec.example:
+        if query is not None:
+            other = "".join(f", or choose {key}" for key in _asked_in_words())
+            raise WeaklibError(f"{method} takes no query; leave it out{other}.")
+        return spec
+    queries = _queries(method, spec, query)
+    prompts = cache(lambda: [spec.prompt(one) for one in queries])  # when they are needed, and only once
+
+    def apply(network, x):
+        import torch
+        est = torch.stack([spec.apply(network, x, prompt) for prompt in prompts()], 1)
+        return torch.cat([est, (x - est.sum(1))[:, None]], 1)
+
+    return replace(spec, outputs=(*queries, REST), apply=apply)
+
+
+def _queries(method: str, spec: Separating, query) -> list[str]:
+    """Return queries as a list, or raise a WeaklibError."""
+    queries = [query] if isinstance(query, str) else [] if query is None else query
+    if not isinstance(queries, (list, tuple)) or not all(isinstance(one, str) for one in queries):
+        raise WeaklibError(f"A query is a text, or a list of texts, and not {query!r}.")
+    queries = [" ".join(one.split()) for one in queries]
+    if not queries or not all(queries):
+        raise WeaklibError(f'{method} has to be asked in words; give a query, such as "{spec.example}".')
+    names = [UNNAMED.sub("-", one).casefold() for one in (*queries, REST)]
+    for k, name in enumerate(names):
+        if name in names[:k]:
+            raise WeaklibError(f'Two outputs would be called "{name}"; ask for each thing once.' if k < len(queries)
+                               else f'"{REST}" is an output anyway; ask for something else.')
+    return queries
+
+
 def _named(method: str, does: str, record=None):
     """Return what a paper says of its model, or raise a WeaklibError if it has none or `record` is not of it."""
     spec = _spec(method, does) if method in experiment.PAPERS else None
@@ -379,11 +469,6 @@ def _named(method: str, does: str, record=None):
         raise WeaklibError(f"The model of {record.id} cannot {does} as {method} does; choose one of "
                            f"weaklib.inference.trained({method!r}, {does!r}).")
     return spec
-
-
-def _separator(method: str | None, record) -> str:
-    """Return the name of a method that separates: as given, or the record's, or the default."""
-    return method if method is not None else DEFAULT if record is None else record.key["paper"]
 
 
 def _transcriptor(method: str | None, record):

@@ -6,10 +6,12 @@ import weakref
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from weaklib import audition, corpora, experiment, inference, progress, runs, widgets
 from weaklib.files import WeaklibError
-from weaklib.papers import hung2021
+from weaklib.papers import hung2021, wisdom2021
+from weaklib.specs import Separating
 from weaklib.widgets import desk
 
 SR = 8000
@@ -115,6 +117,57 @@ def test_number_of_outputs_is_asked_for_where_they_have_no_names(one):
     assert one.n_outputs.layout.display == "none"
     one.does.value = "transcribe"
     assert one.threshold.layout.display == "" and one.run.description == "Transcribe"
+
+
+@pytest.fixture
+def queried(monkeypatch, tmp_path):
+    """A desk with a method that is asked in words: it finds "a voice", and of all else a thousandth."""
+    monkeypatch.setattr(wisdom2021, "SEPARATING", Separating(
+        "", SR, 2000, 64, (), lambda network, x, query: x * (0.5 if "voice" in query else 0.001), example="a dog"))
+    monkeypatch.setattr(experiment.Experiment, "network", lambda self, record=None: torch.nn.Identity())
+    one = widgets.Desk(folder=tmp_path / "outputs")
+    one.wait()
+    one.source.value, one.path.value = desk.FILE, str(tmp_path / "own.wav")
+    soundfile.write(tmp_path / "own.wav", X, SR)
+    one.does.value = "separate"
+    return one
+
+
+def test_there_is_a_box_for_a_query_where_a_method_takes_one(queried):
+    shown = []
+    for method in ("hung2021", "wisdom2021", "wisdom2020"):
+        queried.method.value = method
+        shown.append((queried.query.layout.display, queried.n_outputs.layout.display))
+    assert shown == [("none", "none"), ("", "none"), ("none", "")]
+    queried.method.value = "wisdom2021"
+    assert queried.query.placeholder == "a dog" and desk.ASK in queried.about.value
+    queried.does.value = "transcribe"
+    assert queried.query.layout.display == "none" and desk.ASK not in queried.about.value
+
+
+def test_ask_for_two_sounds_and_learn_that_one_is_not_there(queried):
+    queried.method.value, queried.query.value = "wisdom2021", " a voice;a dog; "
+    click(queried, queried.run)
+    [result] = queried.results
+    assert list(result.stems) == ["a voice", "a dog", "the rest"]
+    np.testing.assert_allclose(result.stems["a voice"][0], (X - X.mean()) / 2, atol=1e-3)
+    assert queried.player.group == result.title == 'wisdom2021, "a voice", "a dog"'
+    assert "<td>a voice</td><td>-6.0</td><td></td>" in queried.scores.value
+    assert "<td>a dog</td><td>-60.0</td><td>probably not there</td>" in queried.scores.value
+    queried.query.value = "a voice"
+    click(queried, queried.run)
+    assert [one.title for one in queried.results] == [result.title, 'wisdom2021, "a voice"']
+    click(queried, queried.save)
+    [folder] = queried.folder.iterdir()
+    assert sorted(path.name for path in folder.iterdir()) == ["own-a voice.wav", "own-the rest.wav"]
+
+
+def test_without_a_query_the_desk_says_what_to_do(queried):
+    queried.method.value, queried.query.value = "wisdom2021", " ; "
+    click(queried, queried.run)
+    assert "wisdom2021 has to be asked in words; give a query, such as &quot;a dog&quot;." in queried.status.value
+    queried.method.value = "hung2021"  # which is not asked what is still in the box
+    assert "query" not in queried._asked().keywords
 
 
 def test_an_own_file_by_its_path(one, tmp_path):

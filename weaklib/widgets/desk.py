@@ -32,6 +32,7 @@ LONGEST = 60  # s of a file on the desk, for a page holds all samples; what is s
 CORPUS, FILE = "a corpus", "your own file"
 SHIPPED = "comes with weaklib"
 MEASURES = {"separate": "SI-SDR", "transcribe": "F1"}
+ASK = "Say what to look for; put semicolons between several sounds."
 #: What the dark theme of JupyterLab leaves as it is: ipywidgets' arrows, which are black, and red, which is dark.
 ARROW = "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath d='M5 7l4 4 4-4' " \
         "fill='none' stroke='%23ddd' stroke-width='2'/%3E%3C/svg%3E"
@@ -246,14 +247,15 @@ class Desk(Browser):
         self.method = ui.Dropdown(description="Method")
         self.model = ui.Dropdown(description="Model")
         self.about = ui.HTML()
+        self.query = ui.Text(description="Query", layout=ui.Layout(width="32em"))
         self.n_outputs = ui.BoundedIntText(description="Outputs")
         self.threshold = ui.FloatSlider(0, min=-0.5, max=0.5, step=0.05, description="Threshold",
                                         readout_format="+.2f")
         self.scores = ui.HTML()
         self.children = [
-            self._style, self._picking, self.does, _row(self.method, self.model), self.about, self.n_outputs,
-            self.threshold, _row(self.run, self.listen, self.save, self.cancel, self.bar), self.status, self.heading,
-            self.place, self.scores]
+            self._style, self._picking, self.does, _row(self.method, self.model), self.about, self.query,
+            self.n_outputs, self.threshold, _row(self.run, self.listen, self.save, self.cancel, self.bar), self.status,
+            self.heading, self.place, self.scores]
         self.does.observe(self._tasked, "value")
         self.method.observe(self._chosen, "value")
         self.run.on_click(lambda _: self.work(partial(self._try, self._wish(), self._asked()), self._show))
@@ -274,9 +276,12 @@ class Desk(Browser):
         spec = self._methods[chosen]
         _offer(self.model, self._models[chosen])
         reach = "Output" if spec["does"] == "separate" else "It hears"
-        self.about.value = html.escape(f"{spec['about']} {reach} up to {spec['sr'] / 2000:g}\xa0kHz.")
+        self.about.value = html.escape(f"{spec['about']} {reach} up to {spec['sr'] / 2000:g}\xa0kHz."
+                                       + f" {ASK}" * bool(spec["query"]))
+        self.query.layout.display = "" if spec["query"] else "none"
+        self.query.placeholder = spec["query"]
         self.n_outputs.layout.display = "none" if spec["ordered"] else ""
-        self.n_outputs.min, self.n_outputs.max = 1, len(spec["outputs"])
+        self.n_outputs.min, self.n_outputs.max = 1, max(1, len(spec["outputs"]))
         self.n_outputs.value = self.n_outputs.max
 
     def _hear(self, wish):
@@ -293,7 +298,12 @@ class Desk(Browser):
         options = {"method": self.method.value, "record": record, "device": self.device}
         if self.does.value == "transcribe":
             return partial(audition.transcribe, threshold=self.threshold.value, **options)
-        return partial(audition.separate, n_outputs=self.n_outputs.value, **options)
+        spec = self._methods["separate", self.method.value]
+        if spec["query"]:
+            options["query"] = [one.strip() for one in self.query.value.split(";") if one.strip()]
+        elif not spec["ordered"]:
+            options["n_outputs"] = self.n_outputs.value
+        return partial(audition.separate, **options)
 
     def _try(self, wish, asked):
         sound = self._sound(wish)
@@ -306,8 +316,9 @@ class Desk(Browser):
 
     def _show(self, found):
         super()._show(found)
-        tables = [(f"{result.title} ({MEASURES[result.does]}: higher is better)", *audition.scores(self.sound, result))
-                  for result in self.results]
+        tables = [table for result in self.results for table in (
+            (f"{result.title} ({MEASURES[result.does]}: higher is better)", *audition.scores(self.sound, result)),
+            (f"{result.title}: what is there", *audition.levels(result)))]
         self.scores.value = "".join(_table(title, head, rows) for title, head, rows in tables if rows)
 
     def _save(self, group: str):
