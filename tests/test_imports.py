@@ -20,7 +20,7 @@ ROWS = [row.split() for row in """
     runs
     tables
     claims
-    mixing specs constantq
+    mixing specs constantq text
     scoring
     papers
     grids
