@@ -76,8 +76,7 @@ def rectified(x, slope):
 
 
 def residual(x, block):
-    convs, norms = ([layer for layer in block.layers if isinstance(layer, kind)]
-                    for kind in (nn.Conv2d, nn.BatchNorm2d))
+    convs, norms = ([layer for layer in block if isinstance(layer, kind)] for kind in (nn.Conv2d, nn.BatchNorm2d))
     y = x
     for k, (conv, bn) in enumerate(zip(convs, norms, strict=True)):
         y = norm(conv(y), bn)
@@ -114,16 +113,16 @@ def attended(x, block, tokens, lengths):
 def plain(net, x, tokens, embedding, lengths):
     """The network from the outside in, all of its features at full resolution, with the statistics of the batch."""
     def unet(k, x):
-        level = net.levels[k]
-        x = residual(stage(x, level.down, embedding, 0.2), level.encoded)
-        for block in level.attentions:
+        down, up = net.downs[k], [*net.ups, net.masks][-1 - k]
+        x = residual(stage(x, down.stage, embedding, 0.2), down.residual)
+        for block in down.attentions:
             x = attended(x, block, tokens, lengths)
-        if k + 1 < len(net.levels):
+        if k + 1 < len(net.downs):
             x = torch.cat([x, unet(k + 1, x)], 1)
         elif net.film == "concat":
             x = torch.cat([x, embedding[..., None, None] * torch.ones_like(x[:, :1])], 1)
-        x = residual(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True), level.decoded)
-        return stage(x, level.up, embedding, 0) if k else net.masks.conv(x)
+        x = residual(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True), up.residual)
+        return stage(x, up.stage, embedding, 0) if k else up.conv(x)
 
     features, masks = unet(0, norm(x, net.norm)), net.masks
     if masks.synthesizer is None:
@@ -144,17 +143,6 @@ def test_layer_by_layer(changes, lengths):
     got, want = (torch.autograd.grad((out * cotangent).sum(), parameters.values()) for out in (ours, theirs))
     for name, a, b in zip(parameters, got, want):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-8, msg=lambda text, name=name: f"{name}: {text}")
-
-
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (8, 4)])
-def test_upsampling_is_torchs(size):
-    x = torch.randn(2, 3, *size, dtype=torch.double, requires_grad=True)
-    ours = condunet.upsample(x)
-    theirs = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
-    torch.testing.assert_close(ours, theirs)
-    cotangent = torch.randn_like(ours)
-    for a, b in zip(*(torch.autograd.grad(out, x, cotangent) for out in (ours, theirs))):
-        torch.testing.assert_close(a, b)
 
 
 def test_all_texts_begin_with_the_same_mask():
@@ -200,8 +188,8 @@ def test_what_a_network_hears_of_the_text(changes, hears):
 
 def test_film_moves_what_it_should():
     """`add` every level, `affine` the lowest three, and that with a scale."""
-    n_film = {film: [(level.down.film.out_features // level.down.conv.out_channels if level.down.film else 0)
-                     for level in CondUNet(**{**SMALL, "n_levels": 5, "film": film}).levels]
+    n_film = {film: [(down.stage.film.out_features // down.stage.conv.out_channels if down.stage.film else 0)
+                     for down in CondUNet(**{**SMALL, "n_levels": 5, "film": film}).downs]
               for film in ("", "affine", "add", "concat")}
     assert n_film == {"": [0] * 5, "affine": [0, 0, 2, 2, 2], "add": [1] * 5, "concat": [0] * 5}
 

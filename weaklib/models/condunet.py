@@ -36,31 +36,21 @@ def heard(lengths, n_tokens: int):
     return torch.arange(n_tokens, device=lengths.device) < lengths[:, None]
 
 
-def upsample(x):
-    """Double both axes of (batch, channel, freq, frame): bilinear, with the corners where they were.
-
-    The same as `F.interpolate`, written as two matrix products: these have a faster gradient on a CPU, and one that is
-    the same every time on a GPU.
-    """
-    batch, _, *axes = x.shape
-    rows, columns = (F.interpolate(torch.eye(n, dtype=x.dtype, device=x.device)[None], scale_factor=2, mode="linear",
-                                   align_corners=True)[0].T for n in axes)
-    x = torch.bmm(rows.expand(batch, -1, -1), x.permute(0, 2, 3, 1).flatten(2))  # channels last from here
-    x = x.unflatten(2, (axes[1], -1)).flatten(0, 1)
-    return torch.bmm(columns.expand(len(x), -1, -1), x).unflatten(0, (batch, -1)).permute(0, 3, 1, 2)
+def doubled(x):
+    """(batch, channel, freq, frame) with both axes doubled: bilinear, the corners stay where they are."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
 
 
-class Residual(nn.Module):
+class Residual(nn.Sequential):
     """3 x 3 convolutions with batch normalisation and leaky ReLU, plus the input; or, with none of them, the input."""
 
     def __init__(self, n_channels: int, n_convs: int):
-        super().__init__()
         layers = [layer for _ in range(n_convs) for layer in (
             nn.Conv2d(n_channels, n_channels, 3, padding=1), nn.BatchNorm2d(n_channels), nn.LeakyReLU(SLOPE, True))]
-        self.layers = nn.Sequential(*layers[:-1])  # the last ReLU comes after the sum
+        super().__init__(*layers[:-1])  # the last ReLU comes after the sum
 
     def forward(self, x):
-        return F.leaky_relu_(self.layers(x).add_(x), SLOPE) if len(self.layers) else x
+        return F.leaky_relu_(super().forward(x).add_(x), SLOPE) if self else x
 
 
 class Stage(nn.Module):
@@ -111,56 +101,65 @@ class Attention(nn.Module):
         return pixels.mT.unflatten(2, x.shape[2:])
 
 
-class Level(nn.Module):
-    """What halves the resolution, what is done there, and what comes after it has been doubled again."""
+class Down(nn.Module):
+    """A level of the encoder: what halves the resolution, a residual block, and attention."""
 
-    def __init__(self, n_in: int, n_channels: int, n_inner: int, res: int, attentions, *, outermost: bool, **film):
+    def __init__(self, stage: Stage, residual: Residual, attentions):
         super().__init__()
-        self.down = Stage(nn.Conv2d(n_in, n_channels, 4, 2, 1, bias=False), SLOPE, **film)
-        self.encoded = Residual(n_channels, res)
-        self.attentions = nn.ModuleList(attentions)
-        self.decoded = Residual(n_inner, res)
-        self.up = None if outermost else Stage(nn.Conv2d(n_inner, n_in, 3, padding=1, bias=False), 0.0, **film)
+        self.stage, self.residual, self.attentions = stage, residual, nn.ModuleList(attentions)
 
-    def encode(self, x, embedding, tokens, mask):
-        x = self.encoded(self.down(x, embedding))
+    def forward(self, x, embedding, tokens, mask):
+        x = self.residual(self.stage(x, embedding))
         for attention in self.attentions:
             x = attention(x, tokens, mask)
         return x
 
-    def decode(self, x, embedding):
-        x = self.decoded(upsample(x))
-        return x if self.up is None else self.up(x, embedding)
+
+class Up(nn.Module):
+    """A level of the decoder: a residual block at twice the resolution, and a convolution to fewer channels."""
+
+    def __init__(self, residual: Residual, stage: Stage):
+        super().__init__()
+        self.residual, self.stage = residual, stage
+
+    def forward(self, x, embedding):
+        return self.stage(self.residual(doubled(x)), embedding)
 
 
 class Masks(nn.Module):
-    """The outermost convolution, to features, and the weights that these have in each mask.
+    """The last level of the decoder: a convolution to features, and the weights that these have in each mask.
 
     As the synthesizer it takes them from the embedding: sigmoids of a linear layer, each with a gain. Else they are
     learned, as those of a 1 x 1 convolution.
     """
 
-    def __init__(self, n_in: int, n_features: int, n_masks: int, d_embedding: int):
+    def __init__(self, residual: Residual, conv: nn.Conv2d, n_masks: int, d_embedding: int):
         super().__init__()
-        self.conv = nn.Conv2d(n_in, n_features, 3, padding=1)
+        n_features = conv.out_channels
+        self.residual, self.conv = residual, conv
         self.synthesizer = nn.Linear(d_embedding, n_features) if d_embedding else None
         if self.synthesizer:
             nn.init.normal_(self.synthesizer.weight, std=1e-4)  # as published: all texts begin with the same mask
-            self.weight, self.bias = nn.Parameter(torch.ones(n_features)), nn.Parameter(torch.zeros(1))
+            self.weight, self.bias = nn.Parameter(torch.ones(1, n_features)), nn.Parameter(torch.zeros(1))
         else:
             mix = nn.Linear(n_features, n_masks)
             self.weight, self.bias = mix.weight, mix.bias
 
     def forward(self, x, embedding):
-        """(batch, n_in, freq, frame) to logits (batch, mask, freq, frame)."""
-        weight = self.weight.expand(len(x), len(self.bias), -1)  # (batch, mask, feature)
+        """(batch, n_in, freq, frame) to logits (batch, mask, 2 freq, 2 frame)."""
+        weight = self.weight.expand(len(x), -1, -1)  # (batch, mask, feature)
         if self.synthesizer:
             weight = weight * self.synthesizer(embedding).sigmoid()[:, None]
-        # Features are only ever weighed and added up. So are their kernels here, which are far fewer, and no feature
-        # is made: what is left is a convolution to a channel per mask, done as one product for all of its nine taps.
-        kernel = (weight @ self.conv.weight.flatten(1)).unflatten(2, (-1, 9))  # (batch, mask, n_in, tap)
-        taps = kernel.flip(3).mT.flatten(1, 2) @ x.flatten(2)  # (batch, mask and tap, pixel)
-        logits = F.fold(taps, x.shape[2:], 3, padding=1)
+        # No feature is made. They would only be weighed and added up, and so are their kernels, which are far fewer.
+        # What is left, a convolution to one channel per mask, is one matrix product for all of its nine taps, and these
+        # are doubled rather than what they are taken of: all that is linear may change places.
+        kernel = (weight @ self.conv.weight.flatten(1)).unflatten(2, (-1, 9)).flip(3)  # (batch, mask, n_in, tap)
+        if self.residual:
+            x = self.residual(doubled(x))
+        taps = (kernel.mT.flatten(1, 2) @ x.flatten(2)).unflatten(2, x.shape[2:])  # (batch, mask and tap, freq, frame)
+        if not self.residual:
+            taps = doubled(taps)
+        logits = F.fold(taps.flatten(2), taps.shape[2:], 3, padding=1)
         return logits + (weight @ self.conv.bias + self.bias)[..., None, None]
 
 
@@ -211,16 +210,22 @@ class CondUNet(nn.Module):
         widths = [min(n_channels * 2 ** k, most) for k in range(n_levels)]
         _check(widths, d_embedding, n_heads if self_attention or cross_attention else 1, film, n_masks, synthesizer)
         self.film, self.crosses, self.embeds = film, cross_attention > 0, bool(film or d_embedding and synthesizer)
-        self.norm = nn.BatchNorm2d(1)
-        self.levels = nn.ModuleList()
+        self.norm, self.downs, self.ups = nn.BatchNorm2d(1), nn.ModuleList(), nn.ModuleList()
         for k, (a, b) in enumerate(zip([1, *widths], widths)):
-            modulator, bottom = k >= n_levels - MODULATOR, k == n_levels - 1
-            inner = 2 * b if not bottom else b + d_embedding * (film == "concat")
-            attentions = [Attention(b, n_heads, width) for i in range(max(self_attention, cross_attention) * modulator)
-                          for width, n in ((None, self_attention), (d_token, cross_attention)) if i < n]
-            self.levels.append(Level(a, b, inner, res, attentions, outermost=k == 0, d_embedding=d_embedding,
-                                     n_film=FILM[film] if modulator or film == "add" else 0))
-        self.masks = Masks(2 * widths[0], n_features, n_masks, d_embedding * synthesizer)
+            below = n_levels - 1 - k
+            n_film = FILM[film] if film == "add" or below < MODULATOR else 0
+            n_blocks = max(self_attention, cross_attention) if below < MODULATOR else 0
+            self.downs.append(Down(
+                Stage(nn.Conv2d(a, b, 4, 2, 1, bias=False), SLOPE, d_embedding, n_film), Residual(b, res),
+                [Attention(b, n_heads, width) for i in range(n_blocks)
+                 for width, n in ((None, self_attention), (d_token, cross_attention)) if i < n]))
+            inner = 2 * b if below else b + d_embedding * (film == "concat")  # with what was skipped
+            if k:
+                self.ups.insert(0, Up(Residual(inner, res), Stage(nn.Conv2d(inner, a, 3, padding=1, bias=False), 0.0,
+                                                                  d_embedding, n_film)))
+            else:
+                self.masks = Masks(Residual(inner, res), nn.Conv2d(inner, n_features, 3, padding=1), n_masks,
+                                   d_embedding * synthesizer)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x, tokens=None, embedding=None, lengths=None):
@@ -254,18 +259,18 @@ class CondUNet(nn.Module):
             if needed and given is None:
                 raise WeaklibError(f"This CondUNet needs the {name} of the texts; give it {name}.")
         freq, frame = x.shape[2:]
-        mask = None if lengths is None or tokens is None else heard(lengths, tokens.shape[1])[:, None, None]
-        x = self.norm(F.pad(x, (0, -frame % 2 ** len(self.levels), 0, -freq % 2 ** len(self.levels))))
+        whole = 2 ** len(self.downs)
+        mask = None if lengths is None or not self.crosses else heard(lengths, tokens.shape[1])[:, None, None]
+        x = self.norm(F.pad(x, (0, -frame % whole, 0, -freq % whole)))
         skips = []
-        for level in self.levels:
-            x = level.encode(x, embedding, tokens, mask)
+        for down in self.downs:
+            x = down(x, embedding, tokens, mask)
             skips.append(x)
+        skips.pop()
         if self.film == "concat":
             x = torch.cat([x, embedding[..., None, None].expand(-1, -1, *x.shape[2:])], 1)
-        for level, skip in zip(reversed(self.levels), [*skips[-2::-1], None]):
-            x = level.decode(x, embedding)
-            if skip is not None:
-                x = torch.cat([skip, x], 1)
+        for up in self.ups:
+            x = torch.cat([skips.pop(), up(x, embedding)], 1)
         return self.masks(x, embedding)[..., :freq, :frame]
 
 
