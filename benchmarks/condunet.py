@@ -17,6 +17,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from weaklib.models import CondUNet
+from weaklib.training import keep_buffers
 
 LAPTOP = {"n_levels": 5, "n_channels": 16, "most": 128, "d_token": 384, "d_embedding": 64}
 NETWORKS = {"vanilla": {"res": 0, "self_attention": 0, "cross_attention": 0},
@@ -58,6 +59,7 @@ def main():
     parser.add_argument("--profile", action="store_true", help="what the time goes to, at the first size")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    keep_buffers()
     if args.profile:
         for name in args.networks:
             _, run = step(NETWORKS[name], SIZES[0], args.batch)

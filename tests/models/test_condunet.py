@@ -219,8 +219,7 @@ def test_any_size_is_as_if_silence_followed(size):
 # Learning
 
 @pytest.mark.parametrize("changes", [
-    {}, {**VANILLA, "film": "affine"}, {**VANILLA, "film": "add", "synthesizer": False},
-    {**VANILLA, "film": "concat", "synthesizer": False}, {"synthesizer": False}])
+    {}, {"synthesizer": False}, {**VANILLA, "film": "add", "synthesizer": False}])
 def test_it_learns_to_mask_what_the_text_asks_for(changes):
     """The lower or the upper half of noise: who does not listen stays at log 2 = 0.69."""
     net = CondUNet(**{**SMALL, "n_levels": 3, **changes})
@@ -228,12 +227,12 @@ def test_it_learns_to_mask_what_the_text_asks_for(changes):
     words, vectors = torch.randn(2, 4, 10), torch.randn(2, 5)
     asked = torch.arange(8) % 2
     wanted = (torch.arange(16)[:, None] // 8 == asked[:, None, None, None]).float().expand(8, 1, 16, 16)
-    for _ in range(40):
+    for _ in range(20):
         loss = F.binary_cross_entropy_with_logits(net(torch.rand(8, 1, 16, 16), words[asked], vectors[asked]), wanted)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    assert loss < 0.3
+    assert loss < 0.2
 
 
 @pytest.mark.parametrize("call, message", [
