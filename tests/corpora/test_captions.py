@@ -113,7 +113,7 @@ def test_only_what_is_louder_than_all_else_is_called_loud(items):
 
 def test_every_joint_is_used(items):
     text = " | ".join(item["text"] for item in items)
-    for joint in (" and ", " while ", " followed by ", ", followed by ", " then ", ", then ", " in the background", ", "):
+    for joint in (" and ", " while ", " followed by ", ", followed by ", " then ", ", then ", " with ", ", "):
         assert text.count(joint) > 5, joint
 
 
@@ -131,12 +131,13 @@ def test_a_class_has_three_wordings_or_more_that_no_other_class_has(corpus):
 
 def test_articles_and_adjectives_are_english():
     rng = np.random.default_rng(0)
-    said = {captions._said(rng, label, finite, adjective) for label in (*captions.WORDS, "accordion", "ukulele", "congas")
-            for finite in (True, False) for adjective in ("", "loud", "faint") for _ in range(40)}
-    assert {"a loud engine", "an accordion", "a faint accordion playing", "a ukulele plays", "congas play", "loud rain",
-            "the loud surf", "a loud dog barks", "someone plays the congas", "the sound of a ukulele"} <= said
-    wrong = [phrase for phrase in said if re.search(r"\b(an? a|the a|an [^aeio]|a [aeio]|loud (the|an?|some)|  )", phrase)]
-    assert not wrong
+    labels = (*captions.WORDS, "accordion", "ukulele", "congas", "electric bass")
+    said = {captions._said(rng, label, finite, adjective) for label in labels for finite in (True, False)
+            for adjective in ("", "loud", "faint") for _ in range(40)}
+    assert {"a loud engine", "an accordion", "a faint accordion playing", "a ukulele plays", "an electric bass plays",
+            "congas play", "someone plays the congas", "loud rain", "the loud surf", "a loud dog barks",
+            "the sound of a ukulele"} <= said
+    assert not [phrase for phrase in said if re.search(r"\ban [^aeio]|\ba [aeio]|loud (the|an?|some)\b|  ", phrase)]
 
 
 def test_captions_as_they_are_written():

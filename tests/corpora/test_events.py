@@ -6,7 +6,7 @@ import torch
 
 from weaklib import files
 from weaklib.audio import db, rms
-from weaklib.corpora import SPLITS, cache, events, load, outdoors, rooms
+from weaklib.corpora import SPLITS, cache, events, load, material, outdoors, rooms
 from weaklib.files import WeaklibError
 
 SR, N = events.SR, 16384
@@ -53,23 +53,17 @@ def test_the_one_source_is_the_mixture(corpus):
 
 
 def test_sizes_are_those_of_the_paper_in_small():
-    assert [events.Events.SIZES["laptop"][name] for name in events.STREAMS] == [(40, 6, 12), (60, 6, 6)]
+    assert [events.Events.SIZES["laptop"][name] for name in events.NAMES] == [(40, 6, 12), (60, 6, 6)]
     assert len(events.KINDS) == 30 and len(events.GOES_ON) == 10 and len(events.POOLED) == 6
 
 
 # What is heard
 
 def test_events_come_and_go_and_what_goes_on_fills_the_clip(corpus):
-    for label, found in corpus.recordings.items():
-        for i in (i for items in found for i in items):
-            loud = rms(corpus[i]["mix"].numpy().reshape(-1, 256))
-            heard = loud > 10 ** (-20 / 20) * loud.max()
-            if label not in events.GOES_ON:
-                assert heard.mean() < 0.95
-    on = [np.mean([np.mean((loud := rms(corpus[i]["mix"].numpy().reshape(-1, 256))) > 0.1 * loud.max())
-                   for items in corpus.recordings[label] for i in items]) for label in corpus.classes]
-    goes_on = np.array([label in events.GOES_ON for label in corpus.classes])
-    assert np.mean(np.array(on)[goes_on]) > 1.3 * np.mean(np.array(on)[~goes_on])
+    loud = np.array([rms(item["mix"].numpy().reshape(-1, 256)) for item in corpus])
+    heard = np.mean(loud > 0.1 * loud.max(axis=1, keepdims=True), axis=1)
+    goes_on = np.array([item["labels"][0] in events.GOES_ON for item in corpus])
+    assert heard[~goes_on].max() < 0.95 and np.median(heard[~goes_on]) < 0.6 and np.median(heard[goes_on]) > 0.95
 
 
 def test_an_event_comes_at_another_time_in_each_cut_sometimes_twice():
@@ -103,10 +97,13 @@ def test_a_quiet_place_is_underneath(corpus):
 def test_level_and_device_vary(corpus):
     levels = np.array([db(rms(item["mix"].numpy())) for item in corpus])
     assert -50 < levels.min() and levels.max() < -14 and levels.std() > 3
-    rng, kind = np.random.default_rng(2), events.KINDS["rain falling"]
-    spectra = [np.log(np.abs(np.fft.rfft(events.recorded(rng, kind, None, False)[0]))[1:8001].reshape(16, -1).mean(1))
-               for _ in range(12)]
-    assert np.std(np.array(spectra) - np.mean(spectra, axis=1, keepdims=True), axis=0).min() > 0.3
+    # White noise, always the same, comes out in as many colours as there are devices.
+    white = events.Kind(lambda rng, n: material.noise(np.random.default_rng(0), n))
+    rng = np.random.default_rng(2)
+    spectra = db([rms(np.abs(np.fft.rfft(events.recorded(rng, white, None, False)[0]))[1:8001].reshape(16, -1))
+                  for _ in range(12)])
+    spread = (spectra - spectra.mean(axis=1, keepdims=True)).std(axis=0)
+    assert spread.min() > 0.5 and spread[0] > 2 and spread[-1] > 1
 
 
 def test_enough_is_left_below_half_the_rate():
@@ -118,14 +115,14 @@ def test_enough_is_left_below_half_the_rate():
 
 
 def test_classes_are_told_apart_by_their_nearest_centroid():
-    # 32 recordings of each class to learn, 6 to test: chance is 1 in 30.
-    rooms_of = rooms.load("train", 3, SR, 4, n_sources=1).rirs[:, 0]
+    # Six recordings of each class to learn from, two to test; chance is 1 in 30.
+    rirs = rooms.load("train", 3, SR, events.ROOM_SEED, n_sources=1).rirs[:, 0]
 
     def points(first, last, pool=False):
-        return np.array([[oracle(events.recorded(np.random.default_rng([7, k, r, pool]), kind, rooms_of, pool)[0])
+        return np.array([[oracle(events.recorded(np.random.default_rng([7, k, r, pool]), kind, rirs, pool)[0])
                           for r in range(first, last)] for k, kind in enumerate(events.KINDS.values())])
 
-    learnt = points(0, 16)
+    learnt = points(0, 6)
     mean, spread = learnt.mean(axis=(0, 1)), learnt.std(axis=1).mean(axis=0)
     centroids = ((learnt - mean) / spread).mean(axis=1)
 
@@ -133,21 +130,25 @@ def test_classes_are_told_apart_by_their_nearest_centroid():
         far = np.linalg.norm(((tested - mean) / spread)[:, :, None] - centroids, axis=-1)
         return np.mean(far.argmin(axis=-1) == np.arange(30)[:, None], axis=1)
 
-    own, pool = share(points(16, 20)), share(points(0, 4, pool=True))
-    assert own.mean() > 0.45
-    others = np.array([name in events.POOLED for name in events.KINDS])
-    assert pool[others].mean() < own[others].mean()  # the pool's models are other ones
-    assert pool.mean() > 0.3
+    own, pool = share(points(6, 8)), share(points(0, 2, pool=True))
+    assert own.mean() > 0.7 and pool.mean() > 0.6
+
+
+def test_the_pool_has_other_models_of_six_classes():
+    rir = np.eye(1, 800)
+    for name, kind in events.KINDS.items():
+        one, other = (events.recorded(np.random.default_rng(4), kind, rir, pool) for pool in (False, True))
+        assert np.array_equal(one, other) == (name not in events.POOLED)
 
 
 # What is shared by nothing
 
 def test_splits_and_pool_share_no_recording_and_no_room():
     prints, sizes = [], []
-    for name in events.STREAMS:
+    for name in events.NAMES:
         for split, n in zip(SPLITS, (3, 2, 2)):
             prints += [item["mix"].numpy().tobytes() for item in load(name, split, "smoke")]
-            seed = events.ROOM_SEED + events.STREAMS.index(name)
+            seed = events.ROOM_SEED + events.NAMES.index(name)
             sizes += [tuple(about["size"]) for about in rooms.load(split, n, SR, seed, n_sources=1).about]
     assert len(set(prints)) == len(prints) == 2 * 30 * 2 * (2 + 1 + 1)
     assert len(set(sizes)) == len(sizes) == 14

@@ -5,8 +5,8 @@ import pytest
 from weaklib.corpora import SPLITS, events, load, pictures
 from weaklib.files import WeaklibError
 
-INSTRUMENTS = ("bagpipe clarinet flute drum ukulele accordion bassoon guzheng xylophone erhu tuba congas saxophone cello "
-               "violin piano banjo trumpet pipa").split() + ["acoustic guitar", "electric bass"]
+INSTRUMENTS = ("bagpipe clarinet flute drum ukulele accordion bassoon guzheng xylophone erhu tuba congas saxophone "
+               "cello violin piano banjo trumpet pipa").split() + ["acoustic guitar", "electric bass"]
 
 
 def outline(x):
@@ -37,16 +37,16 @@ def test_the_glyph_alone_tells_two_classes_apart():
 def test_classes_are_told_apart_but_not_by_any_look():
     # The nearest centroid of outlines beats chance (1 in 51) by far, that of colours hardly.
     labels = list(pictures.GLYPHS)
-    drawn = [[pictures.frame(label, np.random.default_rng([3, k, j])) for j in range(36)]
+    drawn = [[pictures.frame(label, np.random.default_rng([3, k, j])) for j in range(24)]
              for k, label in enumerate(labels)]
 
     def share(look):
         points = np.array([[look(x) for x in row] for row in drawn])
-        centroids = points[:, :28].mean(axis=1)
-        far = np.linalg.norm(points[:, 28:, None] - centroids, axis=-1)
+        centroids = points[:, :18].mean(axis=1)
+        far = np.linalg.norm(points[:, 18:, None] - centroids, axis=-1)
         return np.mean(far.argmin(axis=-1) == np.arange(len(labels))[:, None])
 
-    assert share(outline) > 0.15
+    assert share(outline) > 0.25
     assert share(lambda x: x.mean(axis=(1, 2))) < 0.06
 
 
@@ -67,7 +67,7 @@ def test_frames_are_those_of_an_items_recording():
 
 
 def test_no_frame_is_in_two_splits_or_in_the_pool():
-    prints = [pictures.frames(load(name, split, "smoke"), i).tobytes() for name in events.STREAMS for split in SPLITS
+    prints = [pictures.frames(load(name, split, "smoke"), i).tobytes() for name in events.NAMES for split in SPLITS
               for i in (0, 1, 9)]
     assert len(set(prints)) == len(prints)
 

@@ -81,7 +81,7 @@ def wordings(label: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Say a class of `events`, or else an instrument, in words: clauses ("a dog barks") and nouns ("a dog barking")."""
     if label in WORDS:
         return WORDS[label]
-    many = label.endswith("s")  # congas
+    many = label == "congas"
     one = label if many else ("an " if label[0] in "aeio" else "a ") + label  # "a ukulele"
     return ((f"{one} {'play' if many else 'plays'}", f"someone plays the {label}", f"a musician plays the {label}"),
             (one, f"{one} playing", f"someone playing the {label}", f"the sound of {one}"))

@@ -35,13 +35,13 @@ CUTS = 2  # of a recording
 HEARD = (0.7, 1.7)  # s, after which an event is over
 FADE = 0.1  # s, of an event that is cut off
 SPEED = (0.97, 1.03)  # of a cut, re what was drawn
-TWICE = 0.5  # how often an event comes twice, where it fits
+TWICE = 0.5  # how often an event comes twice, if it is over as soon
 LEFT = 0.4  # of an instance's amplitude, which half the sample rate must leave
 FLOOR = (-45.0, -25.0)  # dB, of the noise of the place re the sound while it is heard
 LEVEL = (-34.0, -18.0)  # dBFS, of the sound while it is heard
 PEAK = 0.9
-STREAMS = ("events", "events_pool")  # of random numbers, and of rooms
-ROOM_SEED = 4  # and 5: rooms that no other corpus has
+NAMES = ("events", "events_pool")  # each has random numbers and rooms of its own
+STREAM, ROOM_SEED = 40, 5  # and 41, 6: those of no other corpus
 
 
 @dataclass(frozen=True)
@@ -148,13 +148,13 @@ class Events(Corpus):
 
     def render(self, path):
         """Write ``audio.npy`` int16 (item, time)."""
-        stream, n = STREAMS.index(self.name), self.sizes[self.name]
-        rirs = rooms.load(self.split, self.sizes["rooms"], SR, ROOM_SEED + stream, n_sources=1).rirs[:, 0]
+        which = NAMES.index(self.name)
+        rirs = rooms.load(self.split, self.sizes["rooms"], SR, ROOM_SEED + which, n_sources=1).rirs[:, 0]
         stored = np.lib.format.open_memmap(path / "audio.npy", mode="w+", dtype=np.int16,
                                            shape=(self.n_items, round(CLIP * SR)))
         for k, name in enumerate(track(self.classes, f"{self.name}, {self.split}")):
             for r, items in enumerate(self.recordings[name]):
-                x = recorded(self.rng(stream, k, r), KINDS[name], rirs, pool=bool(stream))
+                x = recorded(self.rng(STREAM + which, k, r), KINDS[name], rirs, pool=bool(which))
                 stored[items.start:items.stop] = np.rint(x * 2 ** 15)
         stored.flush()
 
@@ -181,7 +181,7 @@ def _performed(rng, kind, pool):
     event, cuts = _instance(rng, make, rng.uniform(*HEARD)), np.zeros((CUTS, n))
     for cut in cuts:
         sound = _played(rng, event)
-        count = 2 if 2 * len(sound) <= n and rng.random() < TWICE else 1
+        count = 2 if 2 * len(sound) <= HEARD[1] * SR and rng.random() < TWICE else 1
         for k, start in enumerate(np.sort(rng.integers(n - count * len(sound) + 1, size=count))):
             cut[start + k * len(sound):][:len(sound)] = sound
     return cuts
