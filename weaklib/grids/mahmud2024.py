@@ -1,7 +1,7 @@
 """Rows, presets and claims of *Weakly-supervised Audio Separation via Bi-modal Semantic Similarity* (Mahmud, 2024)."""
 import math
 
-from weaklib.claims import Bound, Cell, Claim, Gap, Ratio, every, largest, order
+from weaklib.claims import Bound, Cell, Claim, Gap, Ratio, every, order
 from weaklib.grids import Grid, Preset
 from weaklib.papers.mahmud2024 import Config, Loss, Net
 from weaklib.tables import Metric, Row, Table

@@ -599,7 +599,8 @@ class Lesson:
         still = {name: p.detach() for name, p in model.timbre.named_parameters()}
         mixtures = batch[f"{prefix}mixtures"].flatten(0, 1)
         of = target.unflatten(0, (len(mixtures), -1)).amax(1)
-        return (entropy(torch.func.functional_call(model.timbre, still, (est,), spoiled), target)
+        heard = torch.func.functional_call(model.timbre, still, (est,), spoiled)
+        return (entropy(heard, target)
                 + entropy(model.timbre(mixtures, **spoiled), of))
 
     def classified(self, model: Separator, X, parts, length: int):
