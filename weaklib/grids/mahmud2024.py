@@ -16,7 +16,7 @@ PUBLISHED = Plan(steps=68_000, lr=1e-3, warmup=0, decay="constant", clip=math.in
 
 def _small(width: int, levels: int, most: int, rows: int, **given) -> Config:
     """A small network that keeps every component."""
-    return Config(**{"sr": 8000, "n_fft": 512, "rows": rows, "scaled": True, "augment": True, "loss": QUICK,
+    return Config(**{"sr": 8000, "n_fft": 512, "rows": rows, "scaled": 1.0, "augment": True, "loss": QUICK,
                      "net": Net(levels, width, most, film="affine"), "plan": PLAN} | given)
 
 

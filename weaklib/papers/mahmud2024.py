@@ -110,7 +110,8 @@ class Config(runs.Config):
     n_fft: int = 1022
     hop: int = 256
     rows: int = 0                # of the spectrogram that the network sees; 0: all its bins
-    scaled: bool = False         # whether the network sees spectrograms at a level of their own
+    scaled: float = 0.0          # RMS at which the network sees a spectrogram; 0: as it is
+    crop: int = 0                # samples of a clip that a step hears; 0: all
     augment: bool = False        # whether the critic hears masked and noisy sound
     net: Net = field(default_factory=Net)
     loss: Loss = field(default_factory=Loss)
@@ -223,6 +224,9 @@ class Moms:
         gains = torch.from_numpy(rng.uniform(0.5, 1.5, classes.shape).astype(np.float32))
         sources = torch.stack([torch.stack([torch.stack([self.corpus[i]["mix"] for i in ids]) for ids in mom])
                                for mom in picked])
+        if 0 < self.cfg.crop < sources.shape[-1]:
+            begin = int(rng.integers(sources.shape[-1] - self.cfg.crop + 1))
+            sources = sources[..., begin:begin + self.cfg.crop]
         batch = {"mixtures": (gains[..., None] * sources).sum(2) / (self.k * self.cfg.n_mixtures),
                  "whole": torch.tensor([[self._asked[s] for s in mom] for mom in chosen]),
                  "parts": classes,  # the questions about single classes are the first
@@ -406,7 +410,7 @@ class Separator(nn.Module):
         if cfg.system in ("sop", "cosep"):
             self.reader, n_embedding = Sight(cfg.net.n_features), cfg.net.n_features
         if cfg.system == "lass":
-            self.reader, net["film"] = TextEncoder(text.SIZE, n_embedding), "add"
+            self.reader, net["film"] = TextEncoder(n_embedding), "add"
         if cfg.system == "cosep":
             net["film"] = "concat"
         if cfg.system in SEEN:
@@ -415,7 +419,8 @@ class Separator(nn.Module):
             n_embedding, net["cross_attention"], net["film"] = 0, 0, ""
             n_masks = {"pit": cfg.n_mixtures, "mixit": cfg.n_mixtures * cfg.n_sources,
                        "classes": len(_classes(cfg))}[cfg.system]
-        self.unet = CondUNet(d_token=n_token, d_embedding=n_embedding, n_masks=n_masks, **net)
+        self.unet = CondUNet(d_token=n_token, d_embedding=n_embedding, n_masks=n_masks,
+                             synthesizer=cfg.system not in ("lass", "cosep"), **net)
         self.register_buffer("centre", torch.zeros(max(1, n_embedding)))
         self.register_buffer("spread", torch.ones(max(1, n_embedding)))
         if cfg.system == "cosep" or cfg.loss.teacher == "concurrent":
@@ -454,7 +459,7 @@ class Separator(nn.Module):
         if self.cfg.rows:
             seen = self.rows @ seen
         if self.cfg.scaled:
-            seen = seen / seen.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-8)
+            seen = self.cfg.scaled * seen / seen.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-8)
         tokens, embedding, lengths = (None, None, None) if asked is None else self.condition(asked)
         out = self.unet(seen.log1p()[:, None], tokens, embedding, lengths)
         if self.cfg.rows:
@@ -590,8 +595,9 @@ class Lesson:
             read = self.teacher.read(self.questions[prefix](parts.flatten().tolist())["pooled"].to(est.device))
             slots = torch.arange(parts.shape[1], device=est.device)[None, :, None].expand(parts.shape).flatten()
             same = parts.flatten()[:, None] == parts.flatten() if cfg.loss.positives else None
+            slots = slots if cfg.loss.form == "audio_to_text" else None
             return losses.contrastive(self.teacher.hear(est, **spoiled), read, self.teacher.scale, same,
-                                      form=cfg.loss.form, slots=slots if cfg.loss.form == "audio_to_text" else None).mean()
+                                      form=cfg.loss.form, slots=slots).mean()
         target = F.one_hot(batch[f"{prefix}classes"].flatten(), len(_classes(cfg))).float()
         if cfg.loss.teacher == "timbre":
             return entropy(self.teacher(est, **spoiled), target)
