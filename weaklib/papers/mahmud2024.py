@@ -796,10 +796,14 @@ def _fitting(out, item: dict, cfg: Config):
 
 
 def separated(found) -> dict:
-    """``sdr``, ``sir``, ``sar``, ``sdri`` and ``si_sdr``, dB, of every source of a test; see `metrics.bss_eval`."""
+    """``sdr``, ``sir``, ``sar``, ``sdri`` and ``si_sdr``, dB, of every source of a test; see `metrics.bss_eval`.
+
+    Every answer has a thousandth of the mixture in it, so that silence, of which there is no ratio, scores as the
+    mixture does.
+    """
     scores: dict[str, list] = {name: [] for name in ("sdr", "sir", "sar", "sdri", "si_sdr")}
     for item, est in found:
-        sources = item["sources"]
+        sources, est = item["sources"], est + 1e-3 * item["mix"]
         sdr, sir, sar = metrics.bss_eval(est, sources, permute=False)
         before = metrics.bss_eval(item["mix"].expand_as(sources), sources, permute=False)[0]
         for name, values in (("sdr", sdr), ("sir", sir), ("sar", sar), ("sdri", sdr - before),
