@@ -25,7 +25,7 @@ ROWS = [row.split() for row in """
     papers
     grids
     experiment
-    planning
+    planning inventory
     jobs
     inference spectra sonify
     plots

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from weaklib import experiment, files, planning, runs
+from weaklib import experiment, files, planning, runs, weights
 from weaklib.planning import Agenda, Task, simulate
 
 needs = frozenset
@@ -91,10 +91,10 @@ def store(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "results", lambda: tmp_path / "results")
 
 
-def made(config, seconds: float, threads: int = 1, committed: str = "") -> None:
+def made(config, seconds: float, threads: int = 1, committed: str = "", **more) -> None:
     """A record of a run, local or committed at a preset."""
     where = runs.committed(committed, config.paper) if committed else runs.local() / f"{config.paper}-{config.id}"
-    record = runs.Record(config.id, config.key(), {}, [], {"seconds": seconds, "threads": threads}, None, where)
+    record = runs.Record(config.id, config.key(), {}, [], {"seconds": seconds, "threads": threads, **more}, None, where)
     files.write_json(where / (f"{config.id}.json" if committed else runs.RECORD), record.content())
 
 
@@ -114,6 +114,30 @@ def test_costs_come_from_the_nearest_records(store):
     made(paper.config("isolated_hmix", "full", 1), 50.0)
     assert cost("isolated_hmix", 2) == 50.0                    # this machine's own count alone
     assert cost("isolated_hmix", 2, "laptop") == 50.0          # laptop and full have the same runs
+
+
+def test_records_of_a_gpu_count_where_runs_are_made_with_one(store):
+    paper = experiment.load("hung2021")
+    config = paper.config("isolated_hmix", "full")
+    made(config, 200.0, committed="full")
+    made(config, 20.0, committed="gpu", gpu=True)
+    assert [planning.Costs("hung2021", gpu)(config) for gpu in (None, False, True)] == [200.0, 200.0, 20.0]
+    assert planning.tasks({config.digest: config}, gpu=True)[0].seconds == 20.0
+
+
+def test_a_stopped_run_tells_the_pace_of_those_with_its_network(store):
+    paper = experiment.load("hung2021")
+    stopped, alike, other = (paper.config(row, "full") for row in ("isolated_hmix", "isolated_cmix", "supervised"))
+    weights.save(runs.local() / f"hung2021-{stopped.id}" / "checkpoint.safetensors", {}, {"step": 10, "seconds": 30.0})
+    costs = planning.Costs("hung2021")
+    assert not costs.measured(alike)
+    costs.learn([stopped])
+    assert costs.measured(alike) and costs(alike) == planning.BESIDES + 3.0 * alike.plan.steps
+    assert not costs.measured(other) and costs(other) == planning.BESIDES + planning.STEP * other.plan.steps
+    made(alike, 100.0)
+    again = planning.Costs("hung2021")
+    again.learn([stopped])
+    assert again(paper.config("isolated_cmix", "full", 1)) == 100.0  # a record counts for more
 
 
 def test_needs_without_a_record_are_open_too_and_those_with_one_are_not(store):

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 import run_all
-from weaklib import experiment, files, headless, jobs, report, runs, session, weights
+from weaklib import experiment, files, headless, jobs, planning, report, runs, session, weights
 from weaklib.files import WeaklibError
 
 ROOT = Path(run_all.__file__).parent
@@ -279,8 +279,29 @@ def test_dry_run_tells_what_each_run_takes_from_records_and_what_fits_the_budget
     assert {line[0] for line in lines} == {config.id for config in others}
     assert [line[1:] for line in lines] == 2 * [["5.0 min", "0.0 min", "5.0 min"]] + (
         len(others) - 2) * [["5.0 min", "another time", "another time"]]
+    tables = {line[0]: line[1:] for line in (re.split(r"  +", line) for line in out.splitlines())
+              if line[0].startswith("wisdom2020 ")}
+    assert set(tables) == {"wisdom2020 figure2", "wisdom2020 enhancement", "wisdom2020 table1"}
+    n = sum(config.task == "enhancement" for config in others)
+    assert tables["wisdom2020 enhancement"][:4] == [str(n), f"{5 * n:.1f} min", f"{n} of {n}", "1.5 GB"]
     assert out.endswith(f"1 notebooks, {len(others)} runs to train, 2 at a time; expected time: 6.0 min\n")
     assert not place.local.exists()
+
+
+def test_dry_run_of_the_paper_says_what_its_data_takes_and_what_is_a_guess(place, capsys, gpu_missing, monkeypatch):
+    monkeypatch.setenv("WEAKLIB_DATA", str(place.notebooks))  # which has none
+    write(place.notebooks, "03_hung2021")
+    assert run_all.main(["--preset", "paper", "--dry-run"], place.notebooks) == 0
+    out = capsys.readouterr().out
+    (first, *_) = [re.split(r"  +", line) for line in out.splitlines() if line.startswith("hung2021 table1")]
+    sheet, *_ = experiment.load("hung2021").sheets("paper")
+    configs = planning.open_runs(config for row in sheet.rows for config in sheet.configs(row)).values()
+    guess = sum(planning.BESIDES + planning.STEP * (config.plan.steps if config.label != "input_mixture" else 0)
+                for config in configs) / 3600
+    assert first == ["hung2021 table1", str(len(configs)), f"{guess:.1f} h", f"1 of {len(configs)}", "not measured",
+                     "140 GB", "slakh"]
+    assert f"{place.notebooks} has no folder slakh2100_flac_redux: download" in out
+
 
 
 def test_status_tells_local_committed_interrupted_and_damaged(place, capsys):

@@ -1,4 +1,4 @@
-"""Separate and transcribe files: ``python -m weaklib``.
+"""Separate and transcribe files, and check data sets: ``python -m weaklib``.
 
 Exit status: 0 all is well, 2 something could not be done, 128 and the number of the signal that stopped it.
 """
@@ -45,7 +45,8 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m weaklib", description="Separate or transcribe files with a model that comes with weaklib.",
+        prog="python -m weaklib",
+        description="Separate or transcribe files with a model that comes with weaklib, or check data sets.",
         epilog="Each command has its own --help. Notebooks and tables are made by `make results`.")
     parser.add_argument("--version", action="version", version=f"weaklib {__version__}")
     parser.set_defaults(quiet=False)
@@ -78,6 +79,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         one.add_argument("--force", action="store_true", help="overwrite what is there")
         one.add_argument("--quiet", action="store_true", help="say only what went wrong")
     command("methods", _methods, "list the methods: what they do, their sample rates and outputs")
+    data = commands.add_parser(
+        "data", help="check data sets",
+        description="Check the data sets below WEAKLIB_DATA. docs/data.md says where they come from.")
+    check = data.add_subparsers(required=True, metavar="COMMAND").add_parser(
+        "check", help="count what is there and missing, and say for which tables that matters")
+    check.add_argument("name", metavar="NAME", nargs="*",
+                       help="fuss, slakh, music21, manifest:PATH and so on (default: all, in a line each)")
+    check.set_defaults(do=_check)
     return parser.parse_args(argv)
 
 
@@ -124,6 +133,16 @@ def _methods(args) -> int:
     _say(f"{m['does']:<11}{m['method']:<12}{m['sr'] / 1000:g} kHz  {_outputs(m)}: {m['about']}"
          + ("" if m["comes"] else " (no model comes with weaklib)") for m in inference.methods())
     return 0
+
+
+def _check(args) -> int:
+    from weaklib import inventory
+    if not args.name:
+        _say([inventory.overview()])
+        return 0
+    checked = [inventory.check(name) for name in args.name]
+    _say(["\n\n".join(text for text, _ in checked)])
+    return 0 if all(fine for _, fine in checked) else 2
 
 
 def _outputs(m: dict) -> str:

@@ -89,13 +89,21 @@ def open_runs(configs: Iterable[runs.Config], fresh: bool = False) -> dict[str, 
 # How long it takes
 
 class Costs:
-    """How long runs take, by the records that there are, made with a GPU if there is one here and else without; local
+    """How long runs take, by the records that there are, and by the checkpoints of runs that were stopped; local
     records count before committed ones.
+
+    Parameters
+    ----------
+    paper : str
+    gpu : bool, optional
+        Whether runs are made with a GPU; by default they are if there is one here. Only records of such runs count.
     """
 
-    def __init__(self, paper: str):
+    def __init__(self, paper: str, gpu: bool | None = None):
         from weaklib import training
-        gpu = training.resolve("auto") == "cuda"
+        here = training.resolve("auto") == "cuda"
+        gpu = here if gpu is None else gpu
+        self._here = gpu == here
         committed = runs.undamaged(files.results().glob(f"*/{paper}/runs/*.json"))
         self._same: dict[str, list[float]] = {}    # the run whatever its seed -> seconds
         self._pace: dict[str, list[float]] = {}    # the network and the batch -> seconds per step
@@ -113,10 +121,22 @@ class Costs:
             self._same |= same
             self._pace |= pace
 
+    def learn(self, configs: Iterable[runs.Config]) -> None:
+        """Take the pace of stopped runs for that of all with the same network and batch, where no record tells it."""
+        known = set(self._pace)
+        for config in configs if self._here else ():
+            done, like = _checkpoint(config), _like(config.key()["config"])
+            if done and done.get("step") and done.get("seconds") and like not in known:
+                self._pace.setdefault(like, []).append(done["seconds"] / done["step"])
+
+    def measured(self, config: runs.Config) -> bool:
+        """Whether the time of a run is known from another one, and not guessed."""
+        key = config.key()
+        return _seedless(key) in self._same or _like(key["config"]) in self._pace or not self._n_steps(config)
+
     def __call__(self, config: runs.Config) -> float:
         """Seconds that a run will take from where it stands, on one core that it has for itself."""
-        key = config.key()
-        steps = (_steps(key["config"]) or 0) if not config.label.endswith("input_mixture") else 0
+        key, steps = config.key(), self._n_steps(config)
         seconds = (median(self._same[_seedless(key)]) if _seedless(key) in self._same else
                    BESIDES + steps * median(self._pace.get(_like(key["config"]), [STEP])))
         done = _checkpoint(config)
@@ -124,6 +144,9 @@ class Costs:
             per_step = done.get("seconds", 0.0) / done["step"] or seconds / steps
             return BESIDES + per_step * max(0, steps - done["step"])
         return seconds
+
+    def _n_steps(self, config: runs.Config) -> int:
+        return 0 if config.label.endswith("input_mixture") else _steps(config.key()["config"]) or 0
 
 
 def _checkpoint(config) -> dict | None:
@@ -173,9 +196,14 @@ class Task:
     gain: float = 0.0
 
 
-def tasks(todo: dict[str, runs.Config], worth: dict[str, float] | None = None) -> list[Task]:
-    """The runs that `open_runs` found as tasks, by their digests; without `gains` each is worth as much."""
-    costs = {paper: Costs(paper) for paper in {config.paper for config in todo.values()}}
+def tasks(todo: dict[str, runs.Config], worth: dict[str, float] | None = None, gpu: bool | None = None) -> list[Task]:
+    """The runs that `open_runs` found as tasks, by their digests; without `gains` each is worth as much.
+
+    `gpu` is that of `Costs`.
+    """
+    costs = {paper: Costs(paper, gpu) for paper in {config.paper for config in todo.values()}}
+    for cost in costs.values():
+        cost.learn(todo.values())
     return [Task(digest, costs[config.paper](config),
                  frozenset(need.digest for need in config.needs() if need.digest in todo),
                  1.0 if worth is None else worth.get(digest, 0.0)) for digest, config in todo.items()]

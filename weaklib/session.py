@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from weaklib import experiment, files, headless, jobs, planning, presets, report, runs
+from weaklib import experiment, files, headless, inventory, jobs, planning, presets, report, runs
 from weaklib.files import WeaklibError
 from weaklib.headless import Outcome
 
@@ -72,7 +72,7 @@ def plan(args, folder: Path) -> list[Notebook]:
 
 def obstacle(configs: Iterable[runs.Config], args) -> str:
     """Say what is missing to train, and what to do about it; nothing if all is there."""
-    from weaklib import corpora, training
+    from weaklib import training
     missing, configs = [], list(configs)
     if args.cluster or not configs:
         return ""
@@ -80,11 +80,7 @@ def obstacle(configs: Iterable[runs.Config], args) -> str:
         missing.append(f"The preset {args.preset} needs a CUDA device and none is here; choose --preset laptop, or "
                        "--device cpu if you can wait.")
     if args.preset == "paper":  # the other presets render their own data
-        for name in data(configs):
-            try:
-                corpora.load(name, "test", args.preset)
-            except WeaklibError as e:
-                missing.append(str(e))
+        missing += [why for name in data(configs) if (why := inventory.obstacle(name))]
     return " ".join(dict.fromkeys(missing))  # two corpora may lack the same data set
 
 
@@ -111,11 +107,12 @@ def times() -> dict[str, float]:
     return files.read_json(path) if path.exists() else {}
 
 
-def memory(configs: Iterable[runs.Config]) -> float:
-    """Largest memory, in GB, that the committed records of runs speak of; 0 if there are none."""
+def memory(configs: Iterable[runs.Config]) -> str:
+    """Largest memory of which the committed records of runs speak, in words."""
     found = [record for config in configs for preset in presets.PUBLISHED
              if (record := runs.look(config, preset, "committed"))]
-    return max((record.provenance["peak_memory_mb"] or 0 for record in found), default=0) / 1000
+    most = max((record.provenance["peak_memory_mb"] or 0 for record in found), default=0) / 1000
+    return f"{most:.1f} GB" if most else "not measured"
 
 
 def worth(notebooks: list[Notebook], args) -> dict[str, float]:
@@ -125,15 +122,21 @@ def worth(notebooks: list[Notebook], args) -> dict[str, float]:
 
 
 def dry_run(notebooks: list[Notebook], args) -> int:
-    """Print what would run, in which order, and what it takes."""
+    """Print what would run, in which order, and what it takes, for each notebook, table and run."""
     body, counted = [], set()
     for notebook in notebooks:
         open_runs = planning.open_runs(notebook.configs, args.fresh)
         mine = {digest: config for digest, config in open_runs.items() if digest not in counted}
         counted |= mine.keys()
-        body.append([notebook.path.stem, str(len(mine)), f"{memory(mine.values()):.1f} GB" if mine else "",
+        body.append([notebook.path.stem, str(len(mine)), memory(mine.values()) if mine else "",
                      ", ".join(data(mine.values())), notebook.obstacle])
     show(["notebook", "runs to train", "memory of one", "data", "note"], body)
+    if tables := per_table(notebooks, args):
+        print()
+        show(["table", "runs to train", "run time", "measured", "memory of one", "disk for data", "data"], tables)
+        print("\nA run that several tables show counts in each of them. Times are measured where a run of the same "
+              "network has been made;\nthe others are guesses until one has been trained for some minutes "
+              "(--budget 10m).")
     able = [notebook for notebook in notebooks if not notebook.obstacle]
     ahead = Forecast.of(able, args)
     if ahead.tasks:
@@ -145,8 +148,35 @@ def dry_run(notebooks: list[Notebook], args) -> int:
     return 0
 
 
+def per_table(notebooks: list[Notebook], args) -> list[list[str]]:
+    """What each table takes that has open runs: runs, time, memory, room for data sets, and which."""
+    body = []
+    for key in dict.fromkeys(paper_of(notebook.path) for notebook in notebooks if notebook.configs):
+        costs = planning.Costs(key, on_gpu(args))
+        for sheet in experiment.load(key).sheets(args.preset, args.seeds):
+            configs = [config for row in sheet.rows for config in sheet.configs(row)]
+            todo = list(planning.open_runs(configs, args.fresh).values())
+            if not todo:
+                continue
+            costs.learn(todo)
+            names = data(todo)
+            gb, unknown = inventory.disk(names)
+            body.append([f"{key} {sheet.table.name}", str(len(todo)), span(sum(map(costs, todo))),
+                         f"{sum(map(costs.measured, todo))} of {len(todo)}", memory(todo),
+                         f"{gb:g} GB{' and ' + ', '.join(unknown) if unknown else ''}" if gb or unknown else "",
+                         ", ".join(names)])
+    return body
+
+
+def on_gpu(args) -> bool | None:
+    """Whether runs are made with a GPU; None if that is for this machine to say."""
+    return args.device != "cpu" if args.preset in presets.NEED_GPU else None
+
+
 def span(seconds: float) -> str:
-    return "another time" if math.isinf(seconds) else f"{seconds / 60:.1f} min"
+    if math.isinf(seconds):
+        return "another time"
+    return f"{seconds / 60:.1f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"
 
 
 @dataclass(frozen=True)
@@ -162,13 +192,13 @@ class Forecast:
     def of(cls, notebooks: list[Notebook], args) -> Forecast:
         configs = [config for notebook in notebooks for config in notebook.configs]
         open_runs = planning.open_runs(configs, args.fresh)
-        tasks = planning.tasks(open_runs, worth(notebooks, args))
+        tasks = planning.tasks(open_runs, worth(notebooks, args), on_gpu(args))
         n = args.jobs or (jobs.width(tasks, args.device) if tasks and not args.cluster else 1)
         spans = planning.simulate(tasks, n, args.budget)
         training = max((end for _, end in spans.values()), default=0.0) / 60
         total = training + sum(minutes(notebook, args) for notebook in notebooks)
         return cls(open_runs, tasks, spans, f"{len(notebooks)} notebooks, {len(open_runs)} runs to train"
-                   f"{f', {n} at a time' if n > 1 else ''}; expected time: {total:.1f} min")
+                   f"{f', {n} at a time' if n > 1 else ''}; expected time: {span(60 * total)}")
 
 
 # Doing it

@@ -9,6 +9,8 @@ Contents
 --------
 load
     A split of a corpus.
+readers, holdings
+    The corpora that read a data set, and how much of it is there.
 identity, datasheet
     What a result depends on, and what there is to know.
 Corpus, Option, mixed, on_grid
@@ -16,7 +18,7 @@ Corpus, Option, mixed, on_grid
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module, resources
 from math import inf
 from numbers import Real
@@ -31,6 +33,7 @@ from weaklib.corpora import cache
 from weaklib.files import WeaklibError
 
 SPLITS = ("train", "validation", "test")
+PATHS = ("folder", "manifest")  # modules whose corpora are named after a path: folder:PATH
 
 #: Corpus name -> the module that renders or reads it, whose class has its name with a capital.
 MODULES = {
@@ -48,6 +51,7 @@ MODULES = {
     "musicnet_em": "musicnet", "musicnet_em_few": "musicnet", "musicnet_em_cover": "musicnet",
     "musicnet_em_pool": "musicnet",
     "yfcc100m": "clips", "audioset": "clips", "librifsd": "librifsd",
+    "music21": "music21", "vggsound": "vggsound", "audiocaps": "audiocaps",
     "slakh": "slakh", "babyslakh": "slakh", "slakh_uncorrected": "slakh", "babyslakh_uncorrected": "slakh",
 }
 #: Module -> version, raised by hand when the sound changes: part of the key of every run. `noisy` is raised with
@@ -56,7 +60,8 @@ MODULES = {
 #: `events` with `foley`, `outdoors` and `rooms`; `captions` with `instruments` and `events`, which it mixes.
 VERSIONS = {"talkers": 1, "sounds": 1, "noisy": 1, "wild": 1, "band": 1, "slakh": 1, "folder": 1,
             "piano": 1, "guitar": 1, "chamber": 1, "fuss": 1, "twomix": 1, "clips": 1, "librifsd": 1,
-            "maestro": 1, "guitarset": 1, "musicnet": 1, "instruments": 1, "events": 1, "captions": 1}
+            "maestro": 1, "guitarset": 1, "musicnet": 1, "music21": 1, "vggsound": 1, "audiocaps": 1, "manifest": 1,
+            "instruments": 1, "events": 1, "captions": 1}
 
 SHORTEST = 0.01  # s, of an item, unless a corpus needs longer ones
 GRID = 2.0 ** 20  # of samples, -126 dB
@@ -94,6 +99,43 @@ class Option:
         return f"{number} from {self.least:g} {'up' if most == inf else f'to {most:g}'}"
 
 
+@dataclass(frozen=True)
+class Holdings:
+    """What of a split of a data set is there.
+
+    Attributes
+    ----------
+    there : dict of str to int
+        Class, or kind of file, -> how many; "" where nothing tells them apart.
+    missing : dict of str to list of str
+        The same -> names of what a list names and nobody finds.
+    published : int, optional
+        How many there are in all, where that is known and no list says which.
+    whole : bool
+        Whether the reader refuses a split of which anything is missing.
+    """
+
+    there: dict[str, int]
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    published: int | None = None
+    whole: bool = False
+
+    @property
+    def n_there(self) -> int:
+        return sum(self.there.values())
+
+    @property
+    def n_missing(self) -> int:
+        """How many are missing, by the list or by their published number."""
+        named = sum(map(len, self.missing.values()))
+        return max(named, (self.published or 0) - self.n_there)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the reader refuses the split as it is."""
+        return self.whole and any(self.missing.values())
+
+
 class Corpus(Dataset):
     """A split of a corpus: ``len(corpus)`` items, ``corpus[i]`` a dict as described in the package.
 
@@ -117,6 +159,8 @@ class Corpus(Dataset):
         The data set.
     READER : str, optional
         The corpus that reads it.
+    HAS : dict of str to tuple of str
+        The splits of names that do not have all three.
     name, split, preset : str
     version, seed : int
     sizes : dict
@@ -136,6 +180,7 @@ class Corpus(Dataset):
     OPTIONS = {"duration": Option(float, least=SHORTEST)}
     STANDS_IN_FOR = "data"
     READER: str | None = None
+    HAS: dict[str, tuple[str, ...]] = {}
 
     classes: tuple[str, ...] = ()
     seed = 0
@@ -148,10 +193,13 @@ class Corpus(Dataset):
         vars(self).update({"n_items": self.sizes.get("n_items")} | self.options)
         self.n_samples = round(self.duration * self.sr)
         self.options["duration"] = self.duration = self.n_samples / self.sr
-        self.open()
 
     def open(self) -> None:
         """Render or read what items are made of; see `stored`."""
+
+    def holdings(self) -> Holdings:
+        """Look up what of the split of a data set is there, reading lists and names only; it need not be open."""
+        raise NotImplementedError
 
     def item(self, i: int) -> dict:
         """Make item `i`, from 0 to ``n_items - 1``, whatever was made before."""
@@ -247,7 +295,8 @@ def load(name: str, split: str, preset: str = presets.DEFAULT, **options) -> Cor
     Parameters
     ----------
     name : str
-        One of `MODULES`, or ``folder:PATH`` for a folder of your own recordings (mixtures only).
+        One of `MODULES`, ``folder:PATH`` for a folder of your own recordings (mixtures only), or ``manifest:PATH`` for
+        recordings with classes or captions.
     split : {"train", "validation", "test"}
     preset : {"smoke", "laptop", "full", "gpu", "paper"}
         How much to render; ``full`` has the sizes of ``laptop``.
@@ -259,16 +308,36 @@ def load(name: str, split: str, preset: str = presets.DEFAULT, **options) -> Cor
     WeaklibError
         If `name`, `split`, `preset` or an option is unknown or makes no sense, or the corpus cannot be rendered.
     """
-    module = _module(name)
     if split not in SPLITS:
         raise WeaklibError(f"Unknown split {split!r}; choose one of {', '.join(SPLITS)}.")
     presets.check(preset)
-    return getattr(import_module(f"{__name__}.{module}"), module.capitalize())(name, split, preset, **options)
+    corpus = _class(name)(name, split, preset, **options)
+    corpus.open()
+    return corpus
+
+
+def readers() -> list[str]:
+    """Name the corpora that read a data set from `WEAKLIB_DATA`, in the order of `MODULES`."""
+    return [name for name in MODULES if _class(name).SIZES is None]
+
+
+def holdings(name: str) -> dict[str, Holdings | WeaklibError]:
+    """Look up what a reader would find, for each split that it has; sound is neither read nor stored.
+
+    A split that is not there at all has the error that says so.
+    """
+    found: dict[str, Holdings | WeaklibError] = {}
+    for split in _class(name).HAS.get(name, SPLITS):
+        try:
+            found[split] = _class(name)(name, split, presets.NAMES[-1]).holdings()
+        except WeaklibError as e:
+            found[split] = e
+    return found
 
 
 def identity(name: str, preset: str) -> dict:
     """What a result depends on when it uses a corpus as the preset has it; found without rendering anything."""
-    if name.startswith("folder:"):
+    if ":" in name:
         return load(name, "train", preset).identity
     return {"name": name, "version": VERSIONS[_module(name)], "seed": Corpus.seed, "preset": presets.sizes(preset)}
 
@@ -280,8 +349,15 @@ def datasheet(name: str) -> str:
 
 def _module(name: str) -> str:
     """Name the module that makes corpus `name`."""
-    if name.startswith("folder:"):
-        return "folder"
+    if (kind := name.partition(":")[0]) in PATHS and kind != name:
+        return kind
     if name not in MODULES:
-        raise WeaklibError(f"Unknown corpus {name!r}; choose one of {', '.join(MODULES)}, or folder:PATH.")
+        raise WeaklibError(f"Unknown corpus {name!r}; choose one of {', '.join(MODULES)}, folder:PATH or "
+                           "manifest:PATH.")
     return MODULES[name]
+
+
+def _class(name: str) -> type[Corpus]:
+    """The class of the corpus `name`."""
+    module = _module(name)
+    return getattr(import_module(f"{__name__}.{module}"), module.capitalize())

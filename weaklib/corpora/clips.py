@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import torch
 
-from weaklib.corpora import SPLITS
+from weaklib.corpora import SPLITS, Holdings
 from weaklib.corpora.recorded import Recorded, find, recordings
 from weaklib.files import WeaklibError
 
@@ -43,20 +43,29 @@ class Clips(Recorded):
     PARTS = {"yfcc100m": SPLITS, "audioset": ("unbalanced_train", "balanced_train", "eval")}
 
     def open(self):
-        self._root = find([self.name, f"*/{self.name}"], GET[self.name])
-        self.missing, self.skipped = [], {}
-        table = self._root / f"{self.part}.csv"
-        if table.is_file():
-            self.clips = self._listed(table)
-        else:
-            self.clips = [(f"{self.part}/{name}", 0.0, None, None) for name in recordings(self._root / self.part)]
+        self.skipped = {}
+        self._look_up()
+        if self.missing:
+            print(f"{self.name}, {self.split}: {len(self.missing)} of the {len(self.clips) + len(self.missing)} clips "
+                  f"in {self._table} are not in {self._root}.")
         self.n_items = len(self.clips)
         if not self.clips:
-            self.refuse(f"{self._root / self.part} has no recordings, and {table} does not name any that are there",
-                        GET[self.name])
+            self.refuse(f"{self._root / self.part} has no recordings, and {self._table} does not name any that are "
+                        "there", GET[self.name])
         self._codes = self._labelled()
         self._names = {row[1]: row[2] for row in _rows(self._root / "class_labels_indices.csv", 3)}
         self.classes = tuple(dict.fromkeys(self._names.values()))
+
+    def holdings(self):
+        self._look_up()
+        return Holdings({"": len(self.clips)}, {"": self.missing})
+
+    def _look_up(self) -> None:
+        """Find the clips of the split, by its list, or without one by its folder."""
+        self._root = find([self.name, f"*/{self.name}"], GET[self.name])
+        self._table, self.missing = self._root / f"{self.part}.csv", []
+        self.clips = self._listed(self._table) if self._table.is_file() else [
+            (f"{self.part}/{name}", 0.0, None, None) for name in recordings(self._root / self.part)]
 
     def item(self, i):
         for k in range(i, i + self.n_items):
@@ -90,9 +99,6 @@ class Clips(Recorded):
                 self.missing.append(name)
             else:
                 clips.append((path, start, end - start, *(offset or [None])))
-        if self.missing:
-            print(f"{self.name}, {self.split}: {len(self.missing)} of the {len(clips) + len(self.missing)} clips in "
-                  f"{table} are not in {self._root}.")
         return clips
 
     def _labelled(self) -> dict[int, str]:

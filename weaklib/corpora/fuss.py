@@ -11,11 +11,12 @@ import re
 
 import numpy as np
 
-from weaklib.corpora import mixed, on_grid
+from weaklib.corpora import Holdings, mixed, on_grid
 from weaklib.corpora.recorded import Recorded, find
 
 N_SOURCES = 4
 FOLDERS = {"fuss": "ssdata", "fuss_reverb": "ssdata_reverb"}
+N_EXAMPLES = {"train": 20_000, "validation": 1_000, "eval": 1_000}
 
 
 class Fuss(Recorded):
@@ -30,20 +31,30 @@ class Fuss(Recorded):
     PARTS = dict.fromkeys(FOLDERS, ("train", "validation", "eval"))
 
     def open(self):
-        name = FOLDERS[self.name]
-        get = f"unpack FUSS_{name}.tar.gz from record 3743844 of zenodo.org, whole"
-        self._root = find([name, f"*/{name}"], get)
         self._rows = self._listed()
         self.n_items = len(self._rows)
-        if not self._rows:
-            self.refuse(f"{self._root} has neither {self.part}_example_list.txt nor {self.part}/*_sources", get)
-        if wrong := [row for row in self._rows if not 1 <= len(row) <= N_SOURCES]:
-            self.refuse(f"{len(wrong)} of its examples do not have 1 to {N_SOURCES} sources", get)
         if lost := [path for row in self._rows for path in row if not (self._root / path).is_file()]:
-            self.refuse(f"{self._root} lacks {len(lost)} of its files, {lost[0]} for one", get)
+            self.refuse(f"{self._root} lacks {len(lost)} of its files, {lost[0]} for one", self._get)
+
+    def holdings(self):
+        rows = self._listed()
+        lost = [row[0].rpartition("/")[0] for row in rows if not all((self._root / path).is_file() for path in row)]
+        return Holdings({"": len(rows) - len(lost)}, {"": lost}, N_EXAMPLES[self.part], whole=True)
 
     def _listed(self) -> list[list[str]]:
-        """Paths of the sources of each example, by the list of the split, or without one by its folders."""
+        """Paths of the sources of each example."""
+        name = FOLDERS[self.name]
+        self._get = f"unpack FUSS_{name}.tar.gz from record 3743844 of zenodo.org, whole"
+        self._root = find([name, f"*/{name}"], self._get)
+        rows = self._named()
+        if not rows:
+            self.refuse(f"{self._root} has neither {self.part}_example_list.txt nor {self.part}/*_sources", self._get)
+        if wrong := [row for row in rows if not 1 <= len(row) <= N_SOURCES]:
+            self.refuse(f"{len(wrong)} of its examples do not have 1 to {N_SOURCES} sources", self._get)
+        return rows
+
+    def _named(self) -> list[list[str]]:
+        """Read the list of the split, or without one its folders."""
         path = self._root / f"{self.part}_example_list.txt"
         if path.is_file():
             return [line.split("\t")[1:] for line in path.read_text(encoding="utf-8").splitlines() if line]

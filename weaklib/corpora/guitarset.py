@@ -30,6 +30,10 @@ class Guitarset(Performed):
     The chord progressions 1 and 2 are train, 3 is test. Nothing is left for validation.
     """
 
+    get = GET
+    HAS = {"guitarset": ("train", "test")}
+    N_PIECES = {"guitarset": (240, 0, 120)}
+
     classes = ("guitar",)
 
     def listed(self):
@@ -38,10 +42,10 @@ class Guitarset(Performed):
                                "choose one of them.")
         folder = find([f"{above}{name}/annotation" for name in ("GuitarSet", "guitarset") for above in ("", "*/")], GET)
         found = [(match, path) for path in sorted(folder.glob("*.jams")) if (match := NAME.fullmatch(path.stem))]
-        return self.check([
+        return [
             ({"name": path.stem, "player": match[1], "style": match[2], "progression": int(match[3]),
               "mode": match[6]}, folder.parent / "audio_mono-mic" / f"{path.stem}_mic.wav", path)
-            for match, path in found if match[3] in PROGRESSIONS[self.split]], GET)
+            for match, path in found if match[3] in PROGRESSIONS[self.split]]
 
     def score(self, path):
         """JAMS is JSON: six annotations of notes, one per string, with pitches in fractions of semitones."""

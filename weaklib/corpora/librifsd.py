@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from weaklib.audio import rms
-from weaklib.corpora import SPLITS, mixed
+from weaklib.corpora import SPLITS, Holdings, mixed
 from weaklib.corpora.noisy import JOINT, SNR, settled
 from weaklib.corpora.recorded import Recorded, find, recordings
 from weaklib.corpora.talkers import LEVEL
@@ -47,24 +47,34 @@ class Librifsd(Recorded):
     PARTS = {"librifsd": SPLITS}
 
     def open(self):
+        lost, get = self._listed()
+        if lost or not self.noises:
+            self.refuse(f"{len(lost)} of the {len(self.noises)} noises of {self._table} are not in {self._sounds}"
+                        + (f", {lost[0]} for one" if lost else ""), get)
+        self.n_items = len(self.utterances)
+
+    def holdings(self):
+        lost, _ = self._listed()
+        return Holdings({"voices": len(self.utterances), "noises": len(self.noises) - len(lost)}, {"noises": lost},
+                        whole=True)
+
+    def _listed(self) -> tuple[list[str], str]:
+        """List utterances and noises; returns the noises that are not there, and what to do about them."""
         get = GET_SPEECH.format(SPEECH[self.split])
         self._speech = find(["LibriSpeech", "*/LibriSpeech"], get)
         self.utterances = [f"{folder.name}/{name}" for folder in sorted(self._speech.glob(SPEECH[self.split]))
                            for name in recordings(folder)]
-        self.n_items = len(self.utterances)
         if not self.utterances:
             self.refuse(f"{self._speech} has no recordings in {SPEECH[self.split]}", get)
         part, split = NOISE[self.split]
-        table = find([f"{above}FSD50K/FSD50K.ground_truth/{part}.csv" for above in ("", "*/")], GET_NOISE.format(part))
-        self._sounds = table.parents[1] / f"FSD50K.{part}_audio"
-        with open(table, encoding="utf-8", newline="") as f:
+        get = GET_NOISE.format(part)
+        self._table = find([f"{above}FSD50K/FSD50K.ground_truth/{part}.csv" for above in ("", "*/")], get)
+        self._sounds = self._table.parents[1] / f"FSD50K.{part}_audio"
+        with open(self._table, encoding="utf-8", newline="") as f:
             rows = [(f"{row['fname']}.wav", row["labels"].split(",")) for row in csv.DictReader(f)
                     if row.get("split") == split]
         self.noises = [(name, JOINT.join(labels)) for name, labels in rows if not VOICES & set(labels)]
-        lost = sorted({name for name, _ in self.noises} - set(recordings(self._sounds)))
-        if lost or not self.noises:
-            self.refuse(f"{len(lost)} of the {len(self.noises)} noises of {table} are not in {self._sounds}"
-                        + (f", {lost[0]} for one" if lost else ""), GET_NOISE.format(part))
+        return sorted({name for name, _ in self.noises} - set(recordings(self._sounds))), get
 
     def item(self, i):
         rng = self.rng(8, i)

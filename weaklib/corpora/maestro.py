@@ -36,19 +36,21 @@ class Maestro(Performed):
 
     classes = ("piano",)
 
+    @property
+    def get(self):
+        return f"unpack maestro-{VERSIONS[self.name]}.zip from magenta.tensorflow.org/datasets/maestro, whole"
+
     def listed(self):
         name = f"maestro-{VERSIONS[self.name]}"
-        get = f"unpack {name}.zip from magenta.tensorflow.org/datasets/maestro, whole"
-        table = find([f"{name}/{name}.csv", f"*/{name}/{name}.csv"], get)
+        table = find([f"{name}/{name}.csv", f"*/{name}/{name}.csv"], self.get)
         with open(table, encoding="utf-8", newline="") as f:
             rows = csv.DictReader(f)
             if lacking := sorted(COLUMNS - set(rows.fieldnames or ())):
-                self.refuse(f"{table} has no column {lacking[0]}", get)
+                self.refuse(f"{table} has no column {lacking[0]}", self.get)
             rows = [row for row in rows if row["split"] == self.split]
-        return self.check([({"name": row["audio_filename"], "composer": row["canonical_composer"],
-                             "title": row["canonical_title"]},
-                            table.parent / row["audio_filename"], table.parent / row["midi_filename"])
-                           for row in rows], get)
+        return [({"name": row["audio_filename"], "composer": row["canonical_composer"],
+                  "title": row["canonical_title"]},
+                 table.parent / row["audio_filename"], table.parent / row["midi_filename"]) for row in rows]
 
     def score(self, path):
         return np.insert(played(midi.read(path).instruments), 0, 0, axis=1)

@@ -19,6 +19,7 @@ from importlib import resources
 import numpy as np
 
 from weaklib import midi
+from weaklib.corpora import Holdings
 from weaklib.corpora.performed import Performed
 from weaklib.corpora.recorded import find, recordings
 from weaklib.corpora.scored import played
@@ -41,7 +42,15 @@ class Musicnet(Performed):
     2 s, are left out if its table is there.
     """
 
+    HAS = {"gardner": ("train",)}
+    N_PIECES = {"musicnet_em": (308, 5, 10), "musicnet_em_few": (3, 5, 10), "musicnet_em_cover": (3, 4, 10),
+                "musicnet_em_pool": (303, 5, 10)}
+
     classes = tuple(PROGRAMS)
+
+    @property
+    def get(self):
+        return GARDNER if self.name == "gardner" else GET
 
     def listed(self):
         if self.name == "gardner":
@@ -55,8 +64,13 @@ class Musicnet(Performed):
             return next((path for room in rooms if (path := room / f"{number}.wav").is_file()),
                         rooms[number in SPLIT["test"]] / f"{number}.wav")
 
-        return self.check([({"name": str(number)}, recording(number), scores.get(number, folder / f"{number}.mid"))
-                           for number in numbers], GET)
+        return [({"name": str(number)}, recording(number), scores.get(number, folder / f"{number}.mid"))
+                for number in numbers]
+
+    def holdings(self):
+        if self.name == "gardner":  # whose recordings `listed` hears to their ends
+            return Holdings({"": len(recordings(find(["gardner", "*/gardner"], GARDNER)))})
+        return super().holdings()
 
     def score(self, path):
         instruments = [i for i in midi.read(path).instruments if not i.is_drum]
@@ -74,7 +88,7 @@ class Musicnet(Performed):
         known = _seconds(table) if table else np.array([])
         found = [({"name": name}, folder / name, None) for name in recordings(folder)
                  if not np.any(np.abs(known - _length(folder / name)) <= SAME)]
-        return self.check(found, GARDNER)
+        return found
 
 
 def _numbers(name: str, split: str, there: set[int]) -> list[int]:

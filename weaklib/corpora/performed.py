@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from weaklib import audio, files
-from weaklib.corpora import SHORTEST, Option, cache
+from weaklib.corpora import SHORTEST, SPLITS, Holdings, Option, cache
 from weaklib.corpora.pieces import CHUNK, HOP, Pieces
 from weaklib.corpora.scored import by_song
 from weaklib.files import WeaklibError
@@ -30,7 +30,7 @@ class Performed(Pieces):
     Pieces and items are those of `Pieces`, made mono at 16 kHz. What a score has beyond the keys of a piano, or after
     the end of its recording, is left out.
 
-    A subclass has `listed` and `score`.
+    A subclass has `get`, `listed` and `score`.
 
     Options
     -------
@@ -39,15 +39,21 @@ class Performed(Pieces):
 
     Attributes
     ----------
+    get : str
+        What to do where something is missing, to go on from a colon.
+    N_PIECES : dict
+        Name of the corpus -> how many pieces the splits have when whole, where the download does not say so itself.
     songs : list of dict
         ``name``, ``samples`` at 16 kHz, and what else the subclass knows of every piece.
     """
 
     SIZES = None
+    get: str
+    N_PIECES: dict[str, tuple[int, int, int]] = {}
     OPTIONS = {"duration": Option(float, CHUNK, SHORTEST), "hop_length": Option(int, HOP, 1)}
 
     def listed(self) -> list[tuple[dict, Path, Path | None]]:
-        """List the pieces of the split: what there is to know, recording, score; all of which must be there."""
+        """List the pieces of the split: what there is to know, recording, score; whether they are there or not."""
         raise NotImplementedError
 
     def score(self, path: Path) -> np.ndarray:
@@ -56,6 +62,10 @@ class Performed(Pieces):
 
     def open(self):
         self._pieces, self._heard = self.listed(), (None, None)
+        lost = _lost(self._pieces)
+        if lost or not self._pieces:
+            self.refuse(f"{len(lost)} of its files are not there, {lost[0]} for one" if lost else "it is empty",
+                        self.get)
         sizes = [[about["name"], *(path.stat().st_size for path in paths if path)] for about, *paths in self._pieces]
         folder = self.stored(0, name=self.name, files=cache.digest({"files": sizes}))
         self.songs = files.read_json(folder / "songs.json")
@@ -67,6 +77,13 @@ class Performed(Pieces):
         if not len(self):
             raise WeaklibError(f"No piece of the {self.split} split of {self.name} lasts {self.duration:g} s; choose a "
                                "shorter duration.")
+
+    def holdings(self):
+        found = self.listed()
+        lost = [about["name"] for about, *paths in found if _lost([(about, *paths)])]
+        published = self.N_PIECES.get(self.name)
+        return Holdings({"": len(found) - len(lost)}, {"": lost}, published and published[SPLITS.index(self.split)],
+                        whole=True)
 
     def audio(self, piece):
         if self._heard[0] != piece:  # items come one after the other from the same piece
@@ -97,9 +114,7 @@ class Performed(Pieces):
         """Raise the error of a download that is not whole."""
         raise WeaklibError(f"The {self.split} split of {self.name} cannot be read, because {why}: {get}.")
 
-    def check(self, found: list[tuple[dict, Path, Path | None]], get: str) -> list:
-        """Return what `listed` found, if there is anything and every file of it is there."""
-        lost = [path for _, *paths in found for path in paths if path and not path.is_file()]
-        if lost or not found:
-            self.refuse(f"{len(lost)} of its files are not there, {lost[0]} for one" if lost else "it is empty", get)
-        return found
+
+def _lost(pieces: list[tuple[dict, Path, Path | None]]) -> list[Path]:
+    """Files of pieces that are not there."""
+    return [path for _, *paths in pieces for path in paths if path and not path.is_file()]

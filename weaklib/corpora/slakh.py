@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from weaklib import audio, files, midi
-from weaklib.corpora import SPLITS, Option, cache
+from weaklib.corpora import SPLITS, Holdings, Option, cache
 from weaklib.corpora.band import INSTRUMENTS, SR
 from weaklib.corpora.scored import Scored, by_song, played
 from weaklib.files import WeaklibError
@@ -89,12 +89,7 @@ class Slakh(Scored):
         return not self.name.endswith(UNCORRECTED)  # of `bass_octave`
 
     def open(self):
-        name = self.name.removesuffix(UNCORRECTED)  # from here on that of the download: both share what is stored
-        root = _root(name)
-        wanted = [number for number in range(1, N_TRACKS[name] + 1) if split_of(name, number) == self.split]
-        found = _tracks(root)
-        tracks = {number: found[number] for number in wanted if number in found}
-        self.missing = [f"Track{number:05}" for number in wanted if number not in tracks]
+        name, root, wanted, tracks = self._looked_up()
         if not tracks:
             raise WeaklibError(f"{root} has no track of the {self.split} split; unpack {DOWNLOADS[name][2]} again, "
                                "whole.")
@@ -112,6 +107,20 @@ class Slakh(Scored):
             raise WeaklibError(f"No track of the {self.split} split in {root} has {self.min_sources} of "
                                f"{', '.join(INSTRUMENTS)} and lasts {self.duration:g} s; choose a smaller min_sources "
                                "or duration.")
+
+    def holdings(self):
+        *_, tracks = self._looked_up()
+        return Holdings({"": len(tracks)}, {"": self.missing})
+
+    def _looked_up(self) -> tuple[str, Path, list[int], dict[int, Path]]:
+        """Name and folder of the download, the numbers of the tracks of the split, and the folders that are there."""
+        name = self.name.removesuffix(UNCORRECTED)  # of the download: both corpora share what is stored
+        root = _root(name)
+        wanted = [number for number in range(1, N_TRACKS[name] + 1) if split_of(name, number) == self.split]
+        found = _tracks(root)
+        tracks = {number: found[number] for number in wanted if number in found}
+        self.missing = [f"Track{number:05}" for number in wanted if number not in tracks]
+        return name, root, wanted, tracks
 
     def samples(self, song, start):
         # Opened anew each time: as many open maps as tracks may be more than the system allows.

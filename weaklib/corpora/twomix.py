@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from weaklib.corpora import Option, mixed, on_grid
+from weaklib.corpora import SPLITS, Holdings, Option, mixed, on_grid
 from weaklib.corpora.recorded import Recorded, find
 
 RATES = (8000, 16000)  # Hz, at which both are published
 FOLDERS = {"libri2mix": "Libri2Mix", "wsj0_2mix": "2speakers"}
+N_MIXTURES = {"libri2mix": (50_800, 3_000, 3_000), "wsj0_2mix": (20_000, 5_000, 3_000)}
 SPEECH = {"train-360": "train-clean-360", "dev": "dev-clean", "test": "test-clean"}  # in LibriSpeech
 LIBRISPEECH = "record 12 of openslr.org"
 GET = {"libri2mix": "make Libri2Mix with the scripts of github.com/JorisCos/LibriMix, or put its metadata/Libri2Mix as "
@@ -48,14 +49,27 @@ class Twomix(Recorded):
     PARTS = {"libri2mix": tuple(SPEECH), "wsj0_2mix": ("tr", "cv", "tt")}
 
     def open(self):
-        folder, get = FOLDERS[self.name], GET[self.name]
+        found = self._found()
+        self.mixtures, lost = self._tabled(found) if found.suffix == ".csv" else self._rendered(found)
+        if lost or not self.mixtures:
+            self.refuse(*self._lacks(found, lost))
+        self.n_items = len(self.mixtures)
+
+    def holdings(self):
+        found = self._found()
+        mixtures, lost = self._tabled(found) if found.suffix == ".csv" else self._rendered(found)
+        gone = set(lost)
+        there = sum(gone.isdisjoint(paths) for paths, *_ in mixtures)
+        return Holdings({"": there}, {"": lost}, N_MIXTURES[self.name][SPLITS.index(self.split)], whole=True)
+
+    def _found(self) -> Path:
+        """Find the folder with the mixtures, or the table that says what they are made of."""
+        folder = FOLDERS[self.name]
         rates = [f"wav{rate // 1000}k" for rate in RATES if rate >= self.sr]
         rendered = [f"{above}{folder}/{rate}/min/{self.part}" for rate in rates for above in ("", "*/")]
         table = f"libri2mix_{SPEECH.get(self.part)}.csv"
         tables = [f"{above}/{table}" for above in ("Libri2Mix/metadata", "*/metadata/Libri2Mix", "metadata/Libri2Mix")]
-        found = find(rendered + tables * (self.name == "libri2mix"), get)
-        self.mixtures = self._tabled(found) if found.suffix == ".csv" else self._rendered(found)
-        self.n_items = len(self.mixtures)
+        return find(rendered + tables * (self.name == "libri2mix"), GET[self.name])
 
     def item(self, i):
         paths, gains, speakers = self.mixtures[i]
@@ -64,26 +78,29 @@ class Twomix(Recorded):
         sources = np.stack([wave[:shortest] for wave in waves])
         return mixed(self.fitted(on_grid(sources), i), speakers)
 
-    def _rendered(self, root: Path) -> list:
-        """List what lies in the folders ``s1`` and ``s2``."""
-        names, others = (sorted(path.name for path in (root / s).glob("*.wav")) for s in ("s1", "s2"))
-        if not names or names != others:
-            only = sorted(set(names) ^ set(others))
-            self.refuse(f"the folders s1 and s2 of {root} have {len(names)} and {len(others)} recordings"
-                        + (f", {only[0]} being in one of them only" if only else ""), GET[self.name])
-        return [([f"{root}/s1/{name}", f"{root}/s2/{name}"], [1.0, 1.0], self._speakers(name)) for name in names]
+    def _rendered(self, root: Path) -> tuple[list, list[str]]:
+        """List what lies in both of the folders ``s1`` and ``s2``, and what lies in one of them only."""
+        names, others = ({path.name for path in (root / s).glob("*.wav")} for s in ("s1", "s2"))
+        return [([f"{root}/s1/{name}", f"{root}/s2/{name}"], [1.0, 1.0], self._speakers(name))
+                for name in sorted(names & others)], sorted(names ^ others)
 
-    def _tabled(self, table: Path) -> list:
-        """List what the metadata of LibriMix say, sorted as its folders are."""
+    def _tabled(self, table: Path) -> tuple[list, list[str]]:
+        """List what the metadata of LibriMix say, sorted as its folders are, and which recordings are not there."""
         speech = find(["LibriSpeech", "*/LibriSpeech"], f"unpack LibriSpeech ({LIBRISPEECH})")
         with open(table, encoding="utf-8", newline="") as f:
             rows = sorted(csv.DictReader(f), key=lambda row: f"{row['mixture_ID']}.wav")
         mixtures = [([f"{speech}/{row[f'source_{s}_path']}" for s in "12"],
                      [float(row[f"source_{s}_gain"]) for s in "12"], self._speakers(row["mixture_ID"])) for row in rows]
-        if lost := [path for paths, _, _ in mixtures for path in paths if not Path(path).is_file()]:
-            self.refuse(f"{len(lost)} recordings that {table} names are missing, {lost[0]} for one",
-                        f"unpack {SPEECH[self.part]}.tar.gz of LibriSpeech ({LIBRISPEECH}), whole")
-        return mixtures
+        return mixtures, [path for paths, *_ in mixtures for path in paths if not Path(path).is_file()]
+
+    def _lacks(self, found: Path, lost: list[str]) -> tuple[str, str]:
+        """Say what is wrong with a split, and what to do about it."""
+        if found.suffix == ".csv":
+            return (f"{len(lost)} recordings that {found} names are missing" + (f", {lost[0]} for one" if lost else ""),
+                    f"unpack {SPEECH[self.part]}.tar.gz of LibriSpeech ({LIBRISPEECH}), whole")
+        counts = [len(list((found / s).glob("*.wav"))) for s in ("s1", "s2")]
+        return (f"the folders s1 and s2 of {found} have {counts[0]} and {counts[1]} recordings"
+                + (f", {lost[0]} being in one of them only" if lost else ""), GET[self.name])
 
     def _speakers(self, name: str) -> list[str]:
         """Read the speakers off the name of a mixture."""

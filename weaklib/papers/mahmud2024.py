@@ -207,14 +207,15 @@ class Moms:
 
     def __init__(self, corpus, items: dict, cfg: Config, k: int, stream: int):
         self.corpus, self.items, self.cfg, self.k, self.stream = corpus, items, cfg, k, stream
-        self.questions, sets = questions(corpus.classes, tuple(sorted({1, k})))
+        there = tuple(corpus.recordings)  # of some classes a data set may have nothing left
+        self.questions, sets = questions(there, tuple(sorted({1, k})))
         self.sets = sets[k]
-        number = {name: i for i, name in enumerate(corpus.classes)}
+        number = {name: i for i, name in enumerate(there)}
         self._numbers = [[number[name] for name in names] for names in self.sets]
         self._asked = [self.questions.index[text.prompt(names)] for names in self.sets]
-        if k * cfg.n_mixtures > len(corpus.classes):
+        if k * cfg.n_mixtures > len(there):
             raise WeaklibError(f"{cfg.n_mixtures} mixtures of {k} sources need as many classes, and {corpus.name} has "
-                               f"{len(corpus.classes)}; lower n_sources or n_mixtures.")
+                               f"{len(there)}; lower n_sources or n_mixtures.")
 
     def __call__(self, step: int, n: int) -> dict:
         rng = np.random.default_rng([self.cfg.seed, step, self.stream])
@@ -281,7 +282,7 @@ class Captioned:
 def captions_of(name: str, split: str, preset: str) -> list[tuple[str, list[str]]]:
     """Every caption of a split with its phrases."""
     corpus = corpora.load(name, split, preset)
-    return [(item["text"], item["phrases"]) for item in corpus]
+    return [(item["text"], item["phrases"] or text.phrases(item["text"])) for item in corpus]
 
 
 def _frames(corpus, i: int) -> torch.Tensor:
@@ -345,7 +346,7 @@ class Tests:
     def questions(self):
         if self._captioned:
             return Questions(whole for whole, _ in self._captions)
-        return questions(self.corpus.classes, (1,))[0]
+        return questions(tuple(self.corpus.recordings), (1,))[0]
 
     def __len__(self):
         return self.n_items
@@ -358,8 +359,7 @@ class Tests:
             ids = [int(k) for k in rng.choice(len(self.corpus), self.n_sources, replace=False)]
             labels = [self._captions[k][0] for k in ids]
             return self._made(ids, labels, labels, None)
-        names = [self.corpus.classes[k] for k in rng.choice(len(self.corpus.classes), self.n_sources + 1,
-                                                             replace=False)]
+        names = rng.choice(list(self.corpus.recordings), self.n_sources + 1, replace=False).tolist()
         ids = [int(rng.choice(np.concatenate(self.corpus.recordings[name]))) for name in names[:-1]]
         return self._made(ids, names[:-1], [text.prompt([name]) for name in names[:-1]], names[-1])
 
@@ -487,7 +487,7 @@ def build(cfg: Config) -> nn.Module:
 
 
 def _classes(cfg: Config) -> tuple[str, ...]:
-    return corpora.load(cfg.mixtures, "train", cfg.preset).classes
+    return tuple(corpora.load(cfg.mixtures, "train", cfg.preset).recordings)
 
 
 # Losses
@@ -663,7 +663,7 @@ class Pairs:
         self.cfg = cfg
         self.parts = [corpora.load(name, "train", cfg.preset) for name in cfg.pool]
         sizes = (1,) if cfg.stage == "sight" else (1, 2, 3, 4)
-        self.sets = [questions(corpus.classes, sizes)[1] for corpus in self.parts]
+        self.sets = [questions(tuple(corpus.recordings), sizes)[1] for corpus in self.parts]
         self.questions = Questions([text.prompt(names) for sets in self.sets for found in sets.values()
                                     for names in found])
 
@@ -704,7 +704,7 @@ class Labelled:
 
     def __call__(self, step: int) -> dict:
         batch = self.moms(step, self.cfg.batch)
-        labels = F.one_hot(batch["classes"], len(self.moms.corpus.classes)).amax(2).float()
+        labels = F.one_hot(batch["classes"], len(self.moms.items)).amax(2).float()
         return {"mix": batch["mixtures"].flatten(0, 1), "labels": labels.flatten(0, 1)}
 
 
@@ -733,7 +733,7 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
     draw = Batches(cfg)
     if cfg.system in READ:
         first = next(iter(draw.parts.values()))
-        names = getattr(first.corpus, "classes", ())
+        names = list(getattr(first, "items", ()))
         model.settle(first.questions([text.prompt([name]) for name in names] if hasattr(first, "sets")
                                      else first.questions.prompts))
     if cfg.start:
@@ -847,12 +847,12 @@ def score(model, cfg: Config) -> dict:
 def recognised(model, cfg: Config, split: str, name: str) -> list[float]:
     """100 for every item whose class a critic, a classifier or one that sees pictures finds, else 0."""
     corpus = corpora.load(name, split, cfg.preset)
-    names = list(corpus.classes)
+    names = list(corpus.recordings)
     device = next(model.parameters()).device
     if cfg.stage == "timbre":
         found = ((item, out) for item, out in evaluation.each(model, corpus))
     else:
-        asked = questions(corpus.classes, (1,))[0]
+        asked = questions(tuple(names), (1,))[0]
         read = model.read(asked([text.prompt([name]) for name in names])["pooled"].to(device))
         if cfg.stage == "sight":
             found = evaluation.each(model, range(len(corpus)), take=partial(_frames, corpus),
@@ -889,7 +889,7 @@ def listened(cfg: Config) -> dict:
     corpus = corpora.load(cfg.corpus, "test", cfg.preset)
     target, other = [], []
     for item, est in answers(model.eval(), Tests(corpus, 2, cfg.tested)):
-        own = [corpus.classes.index(name) for name in item["labels"]]
+        own = [_classes(cfg.teacher).index(name) for name in item["labels"]]
         heard = judge(est).sigmoid()[:, own]
         target += heard.diagonal().tolist()
         other += heard.flip(1).diagonal().tolist()
