@@ -134,7 +134,7 @@ def _semi(key: str, share: int, k: int = 2, words: str = "", changes: dict = MUS
 
 # Tables 1 and 12: MUSIC. Unstarred systems have the U-Net without residual blocks and attention.
 
-CONCURRENT, BEFORE = ({"loss": {"contrastive": 0.02, "teacher": name}} for name in ("concurrent", "timbre"))
+CONCURRENT, BEFORE = ({"loss": {"teacher": name}} for name in ("concurrent", "timbre"))
 WEAK_SUP = VANILLA | {"loss": {"contrastive": 0.1, "teacher": "timbre"}}
 PICTURED = (("clipsep_img", "CLIPSep-Img", "image", VANILLA | BCE), ("clipsep_img_star", "CLIPSep-Img*", "image", BCE),
             ("cosep_star", "CoSep*", "cosep", {}), ("sop_star", "SOP*", "sop", BCE))
