@@ -9,46 +9,49 @@ from weaklib.training import Plan
 
 #: What a training of minutes has in place of the published weights and of a critic that has heard the world.
 QUICK = Loss(contrastive=0.3, positives=True)
-PLAN = Plan(lr=3e-3, warmup=20, ema=0.98, clip=5.0)
+PLAN = Plan(lr=1.5e-3, ema=0.98)
+#: Sources in a mixture, and what the paper calls rows that learned from them.
+KS = {1: "sup", 2: "src2", 3: "src3", 4: "src4"}
 PUBLISHED = Plan(steps=68_000, lr=1e-3, warmup=0, decay="constant", clip=math.inf, ema=0.0, validate_every=1360,
                  precision="bf16-mixed")
 
 
 def _small(width: int, levels: int, most: int, rows: int, **given) -> Config:
-    """A small network that keeps every component."""
-    return Config(**{"sr": 8000, "n_fft": 512, "rows": rows, "scaled": 1.0, "augment": True, "loss": QUICK,
-                     "net": Net(levels, width, most, film="affine"), "plan": PLAN} | given)
+    """A small network that keeps every component, and hears half of a clip at a time."""
+    return Config(**{"sr": 8000, "n_fft": 512, "rows": rows, "scaled": 1.0, "crop": 8192, "augment": True,
+                     "loss": QUICK, "net": Net(levels, width, most, film="affine"), "plan": PLAN} | given)
 
 
 def _kinds(first: int, then: int, critic: int, batch: int) -> dict:
     """Steps of what others start from, of what starts from it, of both together, and of a critic.
 
-    A step of the full loss hears 1 + K times as many answers as one of the first loss alone, and has fewer mixtures.
+    With the full loss a step has 1 + K times as many answers to a mixture of mixtures as with the first loss alone; it
+    has fewer mixtures in return.
     """
-    def plan(steps, lr=3e-3):
-        return {"steps": steps, "lr": lr, "warmup": max(1, steps // 15), "validate_every": max(1, steps // 4)}
+    def plan(steps, lr=PLAN.lr):
+        return {"plan": {"steps": steps, "lr": lr, "warmup": max(1, steps // 15), "validate_every": max(1, steps // 4)}}
 
-    def full(n):
-        return {"batch": max(1, batch // n), "plan": plan(then, 2e-3)}
+    def shared(n):
+        return {"batch": max(2, batch // n)}
 
     alone = {"batch": batch, "loss": {"contrastive": 0.0, "consistency": 0.0}}
-    return {"first": alone | {"plan": plan(first)}, "goes_on": alone | {"plan": plan(then, 2e-3)},
-            "alone": alone | {"plan": plan(first + then)}, "blind": {"batch": 2 * batch, "plan": plan(first + then)},
-            "full2": full(2), "full3": full(3), "full4": full(4) | {"loss": {"contrastive": 0.1}},
-            "semi2": {"batch": batch, "plan": plan(then, 2e-3)}, "semi3": {"batch": batch, "plan": plan(then, 2e-3)},
-            "semi4": {"batch": batch, "plan": plan(then, 2e-3)},
-            "taught": {"batch": batch, "plan": plan(first + then)},
-            "critic": {"stage": "critic", "batch": 64, "plan": plan(critic)},
-            "critic_short": {"stage": "critic", "batch": 64, "plan": plan(max(2, critic // 10))},
-            "sight": {"stage": "sight", "batch": 64, "plan": plan(critic)},
-            "timbre": {"stage": "timbre", "batch": 16, "plan": plan(critic)},
-            "judge": {"stage": "timbre", "batch": 16, "plan": plan(critic), "augment": False},
+    whole = plan(first + then)
+    return {"first": alone | plan(first), "goes_on": alone | plan(then), "alone": alone | whole,
+            "blind": {"batch": 2 * batch} | whole, "taught": {"batch": batch} | whole,
+            **{f"objects{k}": shared(k) | whole for k in KS}, **{f"full{k}": shared(k) | plan(then) for k in KS},
+            "full4": shared(4) | plan(then) | {"loss": {"contrastive": 0.1}},
+            **{f"semi{k}": shared(k - 0.5) | plan(then) for k in KS if k > 1},
+            "critic": {"stage": "critic", "batch": 64} | plan(critic, 3e-3),
+            "critic_short": {"stage": "critic", "batch": 64} | plan(max(2, critic // 10), 3e-3),
+            "sight": {"stage": "sight", "batch": 64} | plan(critic, 3e-3),
+            "timbre": {"stage": "timbre", "batch": 16} | plan(critic, 3e-3),
+            "judge": {"stage": "timbre", "batch": 16, "augment": False} | plan(critic, 3e-3),
             "listened": {"stage": "listened"}}
 
 
 PRESETS = {
     "smoke": Preset(_small(16, 5, 32, 32, preset="smoke"), _kinds(4, 4, 4, 2)),
-    "laptop": Preset(_small(16, 5, 128, 64), _kinds(300, 300, 600, 8)),
+    "laptop": Preset(_small(8, 5, 128, 64), _kinds(400, 400, 800, 16)),
     "gpu": Preset(_small(32, 6, 256, 128, preset="gpu"), _kinds(3000, 3000, 4000, 32)),
     "paper": Preset(Config(preset="paper", plan=PUBLISHED), {
         name: {"loss": {"contrastive": 0.0, "consistency": 0.0}} for name in ("first", "goes_on", "alone")},
@@ -70,7 +73,6 @@ FOUR = tuple(Metric(f"{key}_pct", words, "%", better) for key, words, better in 
     ("none", "none", "lower")))
 
 MUSIC, THREE, VGG, CAPS = "MUSIC-2mix", "MUSIC-3mix", "VGGSound-2mix", "AudioCaps-2mix"
-KS = {1: "sup", 2: "src2", 3: "src3", 4: "src4"}
 VANILLA = {"net": {"res": 0, "self_attention": 0, "cross_attention": 0}}
 #: What a table on another data set changes.
 MUSIC_21: dict = {}
@@ -95,7 +97,8 @@ def _role(k: int) -> str:
 def _asked(key: str, title: str, system: str, k: int, changes: dict, on: dict = MUSIC_21, **more) -> Row:
     """Mix-and-separate: a separator that has the first loss alone. `k` is 0 where a corpus has mixtures of its own."""
     reader = {"clap": "critic", "clip": "sight", "image": "sight"}.get(system)
-    return Row(key, _titled(title, k), "alone", {"system": system} | (_sources(k) if k else {}) | changes | on,
+    kind = f"objects{k}" if system == "cosep" else "alone"
+    return Row(key, _titled(title, k), kind, {"system": system} | (_sources(k) if k else {}) | changes | on,
                {"reader": reader} if reader else {}, role=_role(k), method=title, **more)
 
 

@@ -225,9 +225,7 @@ class Moms:
         gains = torch.from_numpy(rng.uniform(0.5, 1.5, classes.shape).astype(np.float32))
         sources = torch.stack([torch.stack([torch.stack([self.corpus[i]["mix"] for i in ids]) for ids in mom])
                                for mom in picked])
-        if 0 < self.cfg.crop < sources.shape[-1]:
-            begin = int(rng.integers(sources.shape[-1] - self.cfg.crop + 1))
-            sources = sources[..., begin:begin + self.cfg.crop]
+        sources = cropped(rng, sources, self.cfg.crop)
         batch = {"mixtures": (gains[..., None] * sources).sum(2) / (self.k * self.cfg.n_mixtures),
                  "whole": torch.tensor([[self._asked[s] for s in mom] for mom in chosen]),
                  "parts": classes,  # the questions about single classes are the first
@@ -249,6 +247,12 @@ class Moms:
                 left = [s for s in left if not taken & set(self.sets[s])]
             else:
                 return drawn
+
+
+def cropped(rng, x, n: int):
+    """Cut `n` samples out of ``x (..., time)`` at random; 0: leave it as it is."""
+    begin = int(rng.integers(x.shape[-1] - n + 1)) if 0 < n < x.shape[-1] else 0
+    return x[..., begin:begin + (n or x.shape[-1])]
 
 
 class Captioned:
@@ -679,7 +683,8 @@ class Pairs:
             if self.cfg.stage == "sight":
                 made.append(_frames(corpus, ids[0]))
             else:
-                made.append(sum(float(g) * corpus[i]["mix"] for g, i in zip(rng.uniform(0.5, 1.5, size), ids)))
+                mix = sum(float(g) * corpus[i]["mix"] for g, i in zip(rng.uniform(0.5, 1.5, size), ids))
+                made.append(cropped(rng, mix, self.cfg.crop))
         return {"frames" if self.cfg.stage == "sight" else "mix": torch.stack(made), "asked": torch.tensor(asked)}
 
 
