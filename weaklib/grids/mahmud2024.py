@@ -117,7 +117,7 @@ def _first(key: str, k: int, changes: dict) -> Row:
 def _goes_on(key: str, title: str, k: int, start: str = "", changes: dict = MUSIC_21, **more) -> Row:
     """The first loss alone, from the start that the full loss has."""
     return Row(key, _titled(title, k), "goes_on", _sources(k) | changes,
-               {"start": start or f"start_src{k}", "reader": "critic"}, role=_role(k), method=title, **more)
+               {"start": start or f"start_{KS[k]}", "reader": "critic"}, role=_role(k), method=title, **more)
 
 
 def _full(key: str, title: str, k: int, changes: dict = MUSIC_21, start: str = "", teacher: str = "critic",
