@@ -792,7 +792,8 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
         model.settle(first.questions([text.prompt([name]) for name in names] if hasattr(first, "sets")
                                      else first.questions.prompts))
     if cfg.start:
-        model.load_state_dict(runs.weights_of(cfg.start))
+        own = {name: x for name, x in model.state_dict().items() if name.startswith("timbre.")}  # begins at random
+        model.load_state_dict(runs.weights_of(cfg.start) | own)
     teacher = _taught(cfg, device) if cfg.teacher else None
     tests = Tests(corpora.load(cfg.corpus, "validation", cfg.preset), 2, cfg.tested // 2, cfg.prompts)
     return training.Task(model, draw, Lesson(cfg, draw.questions, teacher), evaluation.Criterion(
