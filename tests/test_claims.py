@@ -294,7 +294,7 @@ def test_a_result_has_the_runs_and_numbers_of_what_was_run():
 
 
 def unlearned(found, **titles):
-    found.unlearned |= titles
+    found.unlearned |= {(row, "dry"): title for row, title in titles.items()}
     return found
 
 
@@ -306,6 +306,9 @@ def test_a_gap_to_a_row_that_did_not_learn_proves_nothing():
     found = judge(claim, unlearned(values(**rows), b="c-mix", c="never asked for"))
     assert (found.verdict, found.why) == (UNLEARNED, "c-mix did not learn")
     assert found.numbers.startswith("both − c-mix: +14.0 ± 0.0 dB") and "b-s1" in found.runs
+    elsewhere = values(**rows)
+    elsewhere.unlearned["b", "rooms"] = "c-mix, in rooms"
+    assert judge(claim, elsewhere).verdict == HOLDS
     both = judge(claim, unlearned(values(**rows), b="c-mix", a="both"))
     assert both.why == "both, c-mix did not learn"
 
