@@ -268,7 +268,7 @@ ABOUT = {("wisdom2020", "enhancement"): {"ratio"}, ("wisdom2020", "figure2"): {
 
 @pytest.mark.parametrize("key", experiment.PAPERS)
 def test_every_row_that_a_paper_prints_is_in_the_grid(key):
-    """With its metrics and splits, and once; of several rows with one key, each is about another corpus."""
+    """With its metrics and splits, and once; of several rows with one key, each is about another corpus or split."""
     paper = experiment.load(key)
     for table_ in [one for one in paper.grid.tables if one.name != "text"]:  # which is about anything
         printed, about = tables.printed(key, table_.name), ABOUT.get((key, table_.name), set())
@@ -278,7 +278,7 @@ def test_every_row_that_a_paper_prints_is_in_the_grid(key):
         assert about == {row for row, _, _ in printed} - {row.key for row in table_.rows}, table_.name
         assert len({(row.key, row.of, row.only) for row in table_.rows}) == len(table_.rows)
     own = {row for table_ in paper.grid.tables for row in table_.rows if not row.of} | set(paper.grid.others)
-    assert len({(row.key, row.changes.get("corpus")) for row in own}) == len(own)
+    assert len({(row.key, row.kind, row.changes.get("corpus")) for row in own}) == len(own)
 
 
 @pytest.mark.parametrize("key", experiment.PAPERS)
