@@ -40,7 +40,7 @@ from weaklib import audio, corpora, evaluation, listening, losses, metrics, runs
 from weaklib.corpora import pictures
 from weaklib.files import WeaklibError
 from weaklib.models import CondUNet, TextEncoder
-from weaklib.models.clap import D_SHARED, Clap, Classifier, attack
+from weaklib.models.clap import D_SHARED, Clap, Classifier, Shared, attack
 from weaklib.models.pictures import Sight
 from weaklib.models.prompts import PromptEncoder
 from weaklib.specs import Separating, phrased
@@ -431,7 +431,8 @@ class Separator(nn.Module):
             if not cfg.reader:
                 raise WeaklibError(f"{cfg.label} has nothing that reads its questions; name the row that trains it in "
                                    "its `starts`.")
-            self.reader, n_embedding = build(cfg.reader).requires_grad_(False), D_SHARED
+            # Of what reads and hears, or sees, only what is asked stays.
+            self.reader, n_embedding = (Sight() if cfg.system == "image" else Shared()).requires_grad_(False), D_SHARED
         if cfg.system in ("sop", "cosep"):
             self.reader, n_embedding = Sight(cfg.net.n_features), cfg.net.n_features
         if cfg.system == "lass":
@@ -784,7 +785,8 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
             "accuracy on the pool's validation, %",
             lambda m: np.mean([np.mean(recognised(m, cfg, "validation", name)) for name in cfg.pool])))
     if cfg.reader and model.reader is not None:
-        model.reader.load_state_dict(runs.weights_of(cfg.reader))
+        own = model.reader.state_dict()
+        model.reader.load_state_dict({name: x for name, x in runs.weights_of(cfg.reader).items() if name in own})
     draw = Batches(cfg)
     if cfg.system in READ:
         first = next(iter(draw.parts.values()))
@@ -792,8 +794,8 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
         model.settle(first.questions([text.prompt([name]) for name in names] if hasattr(first, "sets")
                                      else first.questions.prompts))
     if cfg.start:
-        own = {name: x for name, x in model.state_dict().items() if name.startswith("timbre.")}  # begins at random
-        model.load_state_dict(runs.weights_of(cfg.start) | own)
+        anew = {name: x for name, x in model.state_dict().items() if name.startswith("timbre.")}  # begins at random
+        model.load_state_dict(runs.weights_of(cfg.start) | anew)
     teacher = _taught(cfg, device) if cfg.teacher else None
     tests = Tests(corpora.load(cfg.corpus, "validation", cfg.preset), 2, cfg.tested // 2, cfg.prompts)
     return training.Task(model, draw, Lesson(cfg, draw.questions, teacher), evaluation.Criterion(
