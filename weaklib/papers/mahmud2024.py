@@ -140,7 +140,8 @@ class Config(runs.Config):
         heard = {self.corpus} | set(self.pool if self.stage in ("critic", "sight") else ())
         heard |= {self.mixtures} if self.mixture_share else set()
         heard |= {self.singles} if self.single_share else set()
-        drawn = [{"name": "pictures", "version": pictures.VERSION}] if self.system in SEEN or self.stage == "sight" else []
+        sees = self.system in SEEN or self.stage == "sight"
+        drawn = [{"name": "pictures", "version": pictures.VERSION}] if sees else []
         return [corpora.identity(name, self.preset) for name in sorted(heard)] + drawn
 
     def needs(self):
