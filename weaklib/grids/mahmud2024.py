@@ -32,7 +32,7 @@ def _kinds(first: int, then: int, critic: int, batch: int) -> dict:
         return {"plan": {"steps": steps, "lr": lr, "warmup": max(1, steps // 15), "validate_every": max(1, steps // 4)}}
 
     def shared(n):
-        return {"batch": max(2, batch // n)}
+        return {"batch": max(2, int(batch / n))}
 
     alone = {"batch": batch, "loss": {"contrastive": 0.0, "consistency": 0.0}}
     whole = plan(first + then)
