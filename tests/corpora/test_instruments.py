@@ -1,4 +1,4 @@
-"""The corpora `instruments` and `instruments_pool`: always sounding, each class like itself, and nothing in two places."""
+"""The corpora `instruments` and `instruments_pool`: they sound all the time, like themselves, and share nothing."""
 import os
 import subprocess
 import sys
@@ -116,7 +116,7 @@ def features(x):
 
 
 def hits(heard, asked):
-    """Share of the items of `asked` whose nearest centroid of `heard`, both lists of corpora, is that of their class."""
+    """Share of the items of `asked` that are nearest to the mean of their class in `heard`; both lists of corpora."""
     points = [(item["labels"][0], features(item["mix"].numpy())) for corpus in heard for item in corpus]
     scale = np.std([point for _, point in points], axis=0)
     centroids = {label: np.mean([p for name, p in points if name == label], axis=0) for label in WHO}

@@ -243,9 +243,10 @@ class Instruments(Corpus):
         bends = phrases.bends(rng, who.manner, notes, voice["rate"], seconds)
         swells = phrases.swells(rng, who.manner, notes, VOICES[self.name].soft, seconds)
         inst.pitch_bends = [pretty_midi.PitchBend(round(BEND * cents), time) for time, cents in bends.tolist()]
-        inst.control_changes = [
-            *fluid.changes(semitones=voice["size"], cents=voice["cents"], release=1200 * np.log2(voice["release"])),
-            *(pretty_midi.ControlChange(EXPRESSION, round(127 * level ** 0.5), time) for time, level in swells.tolist())]
+        inst.control_changes = fluid.changes(semitones=voice["size"], cents=voice["cents"],
+                                             release=1200 * np.log2(voice["release"]))
+        inst.control_changes += [pretty_midi.ControlChange(EXPRESSION, round(127 * level ** 0.5), time)
+                                 for time, level in swells.tolist()]  # its square is what it is heard as
         return inst
 
     @cached_property
