@@ -9,7 +9,7 @@ import torch
 
 from weaklib import files
 from weaklib.audio import rms
-from weaklib.corpora import SPLITS, datasheet, instruments, load, phrases, rooms
+from weaklib.corpora import SPLITS, datasheet, instruments, load, music21, phrases, rooms
 from weaklib.corpora.pieces import Line
 from weaklib.files import WeaklibError
 
@@ -256,10 +256,11 @@ def test_recordings_of_a_class_differ():
     assert 0.4 < np.mean(wet) < 0.8
 
 
-def test_there_is_as_much_as_announced():
+def test_there_is_as_much_as_announced_of_the_classes_of_music21():
     sizes = instruments.Instruments.SIZES
     assert sizes["laptop"]["recordings"] == (40, 6, 12) and sizes["laptop"]["pool"] == (60, 6, 6)
     assert all(size["duration"] * SR == CUT for size in sizes.values())
+    assert tuple(WHO) == tuple(music21.N_VIDEOS)
     assert round(0.05 * sizes["laptop"]["recordings"][0]) == 2
 
 
