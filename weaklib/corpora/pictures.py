@@ -26,6 +26,7 @@ from PIL import Image, ImageDraw
 from weaklib.corpora import Corpus
 from weaklib.files import WeaklibError
 
+VERSION = 1  # raised by hand when the pictures change, for the keys of what is trained on them
 STREAM = 30  # of random numbers, of which the corpora have none
 FINE = 3  # pixels drawn for each of a picture's
 SIZE = (0.55, 0.95)  # of a glyph, re the picture
