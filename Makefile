@@ -1,4 +1,4 @@
-# make results | test | quick | lab | clean | install | lock | help
+# make results | test | quick | lab | workshop | clean | install | lock | help
 #
 # One environment, .venv, with the exact versions of requirements.lock; installed once, and again when they change.
 
@@ -14,11 +14,11 @@ SUPPORTED = import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] 
 PYTHON  ?= $(shell for p in python3.11 python3.12 python3 python; do \
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: results test quick lab install lock clean help
+.PHONY: results test quick lab workshop install lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
 results: $(STAMP)  ## install, train, execute every notebook, write every table (ARGS="--preset smoke --only 01")
 	$(BIN)/python run_all.py $(ARGS)
@@ -34,6 +34,9 @@ quick: $(STAMP)  ## run the tests of the first minute
 
 lab: $(STAMP)  ## install and open JupyterLab
 	$(BIN)/jupyter lab notebooks/
+
+workshop: $(STAMP)  ## write copies of the notebooks for students and teachers into workshop/
+	$(BIN)/python -m weaklib.workshop
 
 install: $(STAMP)  ## install into .venv
 

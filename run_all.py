@@ -56,8 +56,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, metavar="N",
                         help="runs at a time, each on one core or GPU (default: one for each that is here)")
     parser.add_argument("--cluster", metavar="URL", help="train on the workers of a Dask scheduler, tcp://host:port")
-    parser.add_argument("--budget", metavar="T", help="train for at most this time, such as 9m or 1h30m, what tells "
-                                                      "most first, and go on with the next call")
+    parser.add_argument("--budget", metavar="T", help="train for at most this time, such as 9m or 1h30m, the most "
+                                                      "telling runs first, and go on with the next call")
     parser.add_argument("--fresh", action="store_true", help="train again what has been trained")
     parser.add_argument("--committed", action="store_true", help="train nothing: use the records of the source")
     other = parser.add_mutually_exclusive_group()
@@ -90,7 +90,7 @@ def seconds(text: str) -> float:
     units = {"h": 3600, "m": 60, "s": 1}
     parts = re.findall(r"(\d+(?:\.\d+)?)([hms])", text)
     if not parts or "".join(map("".join, parts)) != text:
-        raise WeaklibError(f"--budget {text} is no time; write 9m, 1h30m or 45s.")
+        raise WeaklibError(f"--budget {text} is not a time; write 9m, 1h30m or 45s.")
     return sum(float(number) * units[unit] for number, unit in parts)
 
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1] / "weaklib"
 #: of a file or within a function, and itself; neighbours in a row do without each other.
 ROWS = [row.split() for row in """
     files
-    keys presets progress
+    keys presets progress exercises
     audio rolls midi overlap
     weights
     corpora models losses
@@ -31,7 +31,7 @@ ROWS = [row.split() for row in """
     plots
     audition report selfcheck
     widgets headless
-    session
+    session workshop
     __init__ __main__
 """.strip().splitlines()]
 HEIGHT = {room: height for height, row in enumerate(ROWS) for room in row}

@@ -75,3 +75,14 @@ def test_without_records_a_notebook_shows_what_the_paper_prints_and_says_what_is
     assert re.search(r"^0 of \d+ rows have committed records at preset smoke\.$", said, re.MULTILINE)
     table, = (text for text in outputs(nb, "text/markdown") if "| Supervised, single mixtures, M = 8 |" in text)
     assert "| MixIT + sparsity, M = 8 | 12.4 |" in table and "this machine" not in table
+
+
+def test_exercises_are_open_and_their_solutions_are_right(executed):
+    _, nb = executed
+    for tag, wanted in (("check", "not answered yet"), ("solution", "right")):
+        for cell in nb.cells:
+            if tag in cell.metadata.get("tags", []):
+                said = "".join(output.get("text", "") for output in cell.outputs)
+                verdicts = re.findall(r": (not answered yet|right|look again)\b", said)
+                assert set(verdicts) <= {wanted}, said
+                assert verdicts or said and tag == "solution"  # some only show what was measured

@@ -51,7 +51,7 @@ SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".
 
 #: The same in words.
 READABLE = "wav, flac, mp3, ogg, opus, m4a, aac, aiff or caf, or the sound of a video"
-NO_AUDIO = f"cannot be read as audio: it is none, is damaged, or of a kind that nobody knows; give {READABLE}"
+NO_AUDIO = f"cannot be read as audio: it is not audio, is damaged, or has an unknown format; give {READABLE}"
 
 #: File suffix -> (format, subtype) for `write`. Wav is float, because estimates may exceed full scale.
 FORMATS = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS"),
@@ -422,7 +422,7 @@ def _tell_besides(f, n_bytes: int) -> None:
     """Say that a file is larger than its samples, which are all read."""
     if n_bytes > max(1 << 16, LACKING * f.sr * f.n_channels):
         warnings.warn(f"{f.path} has {n_bytes / 1e6:.1f} MB besides the {f.done / f.sr:.1f} s of sound that its header "
-                      "tells of, and they are not read; if it should be longer, convert it with another program.",
+                      "announces, and they are not read; if it should be longer, convert it with another program.",
                       stacklevel=2)
 
 
@@ -607,9 +607,9 @@ def to_numpy(x, dtype=np.float32, *, sound: bool = False) -> np.ndarray:
     except ValueError:  # rows of different lengths
         x = np.array(None)
     if x.dtype.kind == "c":
-        raise WeaklibError("Complex values are no real numbers; give real ones, such as magnitudes.")
+        raise WeaklibError("Complex values are not real numbers; give real ones, such as magnitudes.")
     if x.dtype.kind not in "buif":
-        raise WeaklibError("This is no array of numbers; give an array, a tensor, or a list of rows of one length.")
+        raise WeaklibError("This is not an array of numbers; give an array, a tensor, or a list of rows of one length.")
     if sound and x.dtype.kind == "u":
         raise WeaklibError(f"Sound in {x.dtype} has an offset; give floats, of 8-bit sound (x - 128.0) / 128.")
     return np.asarray(x, dtype=dtype, order="C")

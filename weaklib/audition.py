@@ -148,10 +148,10 @@ class Result:
     title : str
     does : {"separate", "transcribe"}
     stems : dict of str to array, shape=(channel, time)
-        In order of `Sound.references` where that is known. Of a transcription: its notes, played, all together as loud
-        as the sound is where they are heard.
+        In order of `Sound.references` where that is known. A transcription has its notes, played, all together as
+        loud as the sound is where they are heard.
     notes : dict of str to array, shape=(n, 3)
-        Of a transcription.
+        The notes of a transcription.
     matches : dict of str to str
         Reference (or instrument with notes) -> what belongs to it here: what has its name, or, where outputs have no
         names, the one that fits best. Of what was asked for in words: the first query that names it.
@@ -179,10 +179,10 @@ def separate(sound: Sound, method: str | None = None, *, n_outputs: int | None =
     method : str, optional
         By default that of `weaklib.inference.separator`.
     n_outputs : int, optional
-        Of a method whose outputs have no names: keep the loudest, and add up the others; only then is looked for what
-        belongs to a reference.
+        For a method whose outputs have no names: keep the loudest, and add up the others, before outputs are matched
+        to references.
     **options
-        ``query``, ``record`` and ``device`` of `weaklib.separate`, where the errors are told too.
+        ``query``, ``record`` and ``device`` of `weaklib.separate`, which also describes the errors.
     """
     if n_outputs is not None and n_outputs < 1:
         raise WeaklibError(f"n_outputs={n_outputs} leaves nothing; give 1 or more.")
@@ -266,8 +266,8 @@ def scores(sound: Sound, result: Result) -> tuple[list[str], list[list[str]]]:
     Returns
     -------
     head, rows : list of str, list of list of str
-        Of a separation: SI-SDR of the mixture and of the output, and the improvement, per reference that is heard;
-        `UNDEFINED` where it is heard alone. Of a transcription: number of notes, F1 of onsets (within 50 ms, same
+        For a separation, the SI-SDR of the mixture and of the output, and the improvement, per reference that is heard;
+        `UNDEFINED` where it is heard alone. For a transcription, the number of notes, F1 of onsets (within 50 ms, same
         pitch) and of frames, per instrument. No rows where nothing can be compared. The higher a score, the better.
     """
     if result.does == "separate":

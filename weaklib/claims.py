@@ -36,7 +36,7 @@ LEDGER = "paper claim_id verdict ours paper_value tolerance preset runs".split()
 HOLDS, FAILS, MIXED, OPEN = "holds", "does not hold here", "mixed", "inconclusive"
 UNLEARNED, PARTIAL, UNTESTED = "not testable here", "not all run", "not tested here"
 
-SEEDS = 3           # from which on a row's own seeds tell its spread
+SEEDS = 3           # from which on a row's own seeds show its spread
 ROUNDING = 1e-9     # allowed for at a bound: numbers in print are decimals, and their differences are none in binary
 CONFIDENCE = 0.95   # that the mean lies above the lower end of an interval; and, as much, below the upper one
 

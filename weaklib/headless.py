@@ -11,6 +11,8 @@ kernel
     The kernel that notebooks run in: this interpreter, with a fixed environment.
 execute, Outcome
     Run one notebook into a copy; whatever happens to it, the next one can go on.
+read
+    A notebook, or one sentence on why not.
 clean
     Remove from an executed notebook what is dead or noise.
 """
@@ -53,7 +55,7 @@ def parameters(path) -> list[str]:
     WeaklibError
         If the file is no notebook, or has no such cell.
     """
-    for cell in _read(path).cells:
+    for cell in read(path).cells:
         if "parameters" in cell.metadata.get("tags", []):
             body = ast.parse(cell.source).body
             return [target.id for node in body if isinstance(node, (ast.Assign, ast.AnnAssign))
@@ -76,7 +78,7 @@ def kernel():
     Yields
     ------
     channel : Path
-        The file through which `weaklib.progress` tells, from within the kernel, how far it is.
+        The file through which `weaklib.progress` reports, from within the kernel, how far it is.
     """
     from weaklib.progress import CHANNEL
     with tempfile.TemporaryDirectory() as tmp:
@@ -114,7 +116,7 @@ def execute(source, target, given: dict, channel: Path, *, minutes: float, label
     label : str
         What the progress line calls it; its name by default.
     out : file, optional
-        Where progress is told; standard output by default.
+        Where progress is reported; standard output by default.
     """
     source, target, note = Path(source), Path(target), ""
     watch = _Watch(label or source.stem, channel, 60 * minutes)
@@ -188,7 +190,7 @@ def _reason(error: Exception, minutes: float, cell: int) -> str:
 def clean(path) -> None:
     """Remove from an executed notebook the state of widgets, which is dead there, and Papermill's marks."""
     import nbformat
-    nb = _read(path)
+    nb = read(path)
     for name in ("papermill", "widgets"):
         nb.metadata.pop(name, None)
     for cell in nb.cells:
@@ -209,7 +211,8 @@ def _alive(output):
     return output if data.keys() - {"text/plain"} else None  # the text is only the widget's repr
 
 
-def _read(path):
+def read(path):
+    """Read a notebook; a WeaklibError if the file is missing or none."""
     import nbformat
     try:
         return nbformat.read(path, as_version=4)

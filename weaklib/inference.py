@@ -126,7 +126,7 @@ def separate(audio, sr: int, method: str | None = None, *, query: str | list[str
         The outputs of the method, each in the shape of `audio`. Of a method that is asked in words: an output for each
         query, by its words, and "the rest", with which they add up to what it hears of the audio; what two queries
         both find is taken from the rest twice. Those without a fixed order ("output 1", ...) keep to one source from
-        block to block, as far as their overlap tells.
+        block to block, as far as their overlap shows.
 
     Raises
     ------
@@ -397,7 +397,7 @@ def _checked(x, sr, method, spec) -> tuple[np.ndarray, int]:
     if not np.isfinite([x.min(), x.max()]).all():
         raise WeaklibError("The audio holds values that are not finite (NaN or infinity); check where it comes from.")
     if not (sr > 0 and sr == int(sr)):
-        raise WeaklibError(f"sr={sr} is no sample rate; give a whole number of Hz.")
+        raise WeaklibError(f"sr={sr} is not a sample rate; give a whole number of Hz.")
     _long_enough(x.shape[-1], int(sr), method, spec)
     return x, int(sr)
 

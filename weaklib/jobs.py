@@ -106,7 +106,7 @@ def work(configs: Iterable[runs.Config], *, device: str = "auto", fresh: bool = 
     trainer : callable, optional
         ``trainer(config, folder, device=, show=)`` in place of the `train` of the config's experiment.
     out : file, optional
-        Where progress is told; see `weaklib.progress.Screen`.
+        Where progress is reported; see `weaklib.progress.Screen`.
     """
     configs = list(configs)
     if fresh:
@@ -164,8 +164,8 @@ class _Job:
     label: str
     seconds: float               # that it was expected to take
     began: float = field(default_factory=time.monotonic)
-    loop: tuple = ("", 0, 0)     # what it tells of: description, done, total
-    since: tuple = (0, 0.0)      # how many were done when that was first told, and when
+    loop: tuple = ("", 0, 0)     # what it reports: description, done, total
+    since: tuple = (0, 0.0)      # how many were done when that was first reported, and when
 
     def tell(self, desc: str, done: int, total: int) -> None:
         if (desc, total) != (self.loop[0], self.loop[2]):
@@ -334,7 +334,7 @@ _alone = threading.Lock()  # a process has one stdout, and torch one source of r
 
 
 def _perform_there(function, args, name, topic) -> tuple:
-    """Do a task on a Dask worker, telling of it under a topic; it ends when nobody wants it any more."""
+    """Do a task on a Dask worker, reporting on it under a topic; it ends when nobody wants it any more."""
     from distributed import Status, get_worker
     worker, told = get_worker(), -math.inf
     key = worker.get_current_task()

@@ -6,7 +6,7 @@ Arguments are ``(est, ref)`` or ``(est, ref, mix)``: est ``(..., n_src, time)``,
 ``(..., time)``; leading axes are examples. Torch tensors and arrays are accepted; all is computed in float64 and
 returned as the kind that `est` is. A source is *zero* if its RMS is at most 1e-8. What has no value (say, a mean over
 no sources) is NaN, to be left out by the caller's average and reported. NaN or infinite samples, and shapes that do
-not fit, raise a WeaklibError. Higher is better, but for the false discovery rate and for under- and over-separation.
+not fit, raise a WeaklibError. Higher is better, except for the false discovery rate and for under- and over-separation.
 
 Contents
 --------
@@ -23,11 +23,11 @@ momi
 bss_eval
     SDR, SIR and SAR of BSS Eval version 3.
 note_accuracy, frame_f1, false_discovery_rate
-    Of transcriptions, as rolls: counted over pitches and frames.
+    Transcriptions as rolls, counted over pitches and frames.
 pooled_f1, chunk_f1, instrument_f1, best_shift, moved
-    Of the transcription of a whole split, in as many ways as there are to take its mean.
+    The transcription of a whole split, in as many ways as there are to take a mean.
 onset_f1
-    Of transcriptions, as notes.
+    Transcriptions as notes.
 
 References
 ----------

@@ -1,7 +1,7 @@
 """Pictures and players that speak for themselves in a saved notebook.
 
 All spectrograms of one figure share one dB reference and all clips of one player share one gain, so that what looks or
-sounds quieter is quieter. Every figure has an attribute `alt`, a sentence that tells what it shows to those who do not
+sounds quieter is quieter. Every figure has an attribute `alt`, a sentence that describes it to those who do not
 see it; a notebook keeps it as alternative text.
 
 Contents
@@ -579,7 +579,7 @@ def trade(panels: dict, *, xlabel: str, ylabel: str):
     panels : dict of str to dict of str to dict of float to list of (float, float)
         Panel -> line -> weight -> both scores of each seed. Weight 0 is for what has none, such as a baseline.
     xlabel, ylabel : str
-        Of the first score and of the second.
+        Titles of the first score and of the second.
 
     Returns
     -------

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from weaklib.files import WeaklibError
 
-NAMES = ("smoke", "laptop", "full", "gpu", "paper")  # from the cheapest to the dearest
+NAMES = ("smoke", "laptop", "full", "gpu", "paper")  # from the cheapest to the most expensive
 DEFAULT = "laptop"
 KNOWN = "full"                # whose committed spread over seeds stands in where a machine has too few of them
 PUBLISHED = NAMES[1:]         # smoke tests the code, and its numbers are never published

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from tqdm.std import tqdm
 
-#: Set by ``run_all.py``: the file through which a headless notebook tells how far it is.
+#: Set by ``run_all.py``: the file through which a headless notebook reports how far it is.
 CHANNEL = "WEAKLIB_PROGRESS"
 
 
@@ -33,7 +33,7 @@ _LISTENER: ContextVar = ContextVar("listener", default=None)
 
 @contextmanager
 def told(listener):
-    """Within this block, and this thread, tell `listener` instead of the terminal: a button's bar, for instance.
+    """Within this block, and this thread, report to `listener` instead of the terminal, such as a button's bar.
 
     Parameters
     ----------

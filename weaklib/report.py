@@ -8,7 +8,7 @@ Contents
 committed, local
     All files that belong there, path -> text.
 fullest
-    The dearest preset at which a paper has committed records.
+    The most expensive preset at which a paper has committed records.
 verdicts
     The claims of a paper, as a notebook shows them.
 write, check
@@ -28,13 +28,13 @@ GENERATED = "Written by `python run_all.py` from the records beside it; do not e
 
 
 def fullest(key: str) -> str | None:
-    """Name the dearest preset at which a paper has committed records; None if there is none."""
+    """Name the most expensive preset at which a paper has committed records; None if there is none."""
     return next((preset for preset in reversed(presets.PUBLISHED) if any(runs.committed(preset, key).glob("*.json"))),
                 None)
 
 
 def ledger(key: str, names, where: str = "committed", seeds: int | None = None) -> list[dict]:
-    """Every claim of a paper, tested at each of several presets that has records; the dearest preset first."""
+    """Every claim of a paper, tested at each of several presets that has records; the most expensive one first."""
     paper, entries = experiment.load(key), []
     for preset in reversed(names):
         found = paper.ledger(preset, where, seeds)

@@ -30,7 +30,7 @@ def _torch():
     cuda = torch.cuda.is_available()
     device = torch.cuda.get_device_name() if cuda else f"no GPU (not needed), {os.cpu_count()} CPU cores"
     fine = metadata.version("torch").startswith(metadata.version("torchaudio").rsplit(".", 1)[0])
-    detail = f"{torch.__version__}, {device}" if fine else ("torch and torchaudio are no pair; install the locked "
+    detail = f"{torch.__version__}, {device}" if fine else ("torch and torchaudio do not match; install the locked "
                                                             "versions")
     return "torch", fine, detail
 

@@ -28,7 +28,7 @@ class Separating:
     block : int, samples
         What it hears at a time: the length of its training clips, or a few times that.
     window : int, samples
-        Of its filterbank; shorter audio is refused.
+        Length of the windows of its filterbank; shorter audio is refused.
     outputs : tuple of str
         Empty if it is asked in words: its outputs are then what is asked for, and the rest.
     apply : callable

@@ -57,7 +57,7 @@ def levels(tracks: dict, sr: int, scale: str = "linear", *, n_fft: int | None = 
         Bins of an STFT; HTK mel bands of its energy; a constant-Q transform with `PER_SEMITONE` rows per semitone from
         A0 up, whose filters last 0.6 s at A0 and half as long an octave higher, as far up as they fit below ``sr / 2``.
     n_fft : int, samples, optional
-        Of the STFT; see `window`. The constant-Q transform only takes its hop from it.
+        Length of the STFT; see `window`. The constant-Q transform only takes its hop from it.
     fmax : float, Hz, optional
         Highest frequency; ``sr / 2`` by default.
 

@@ -84,7 +84,8 @@ class Player:
     name : str
         In the log and in error messages.
     parameters : iterable of Parameter
-        Of the model. They are frozen while the others train, so that a loss may reach through any part of the model.
+        Those that it trains. They are frozen while the others train, so that a loss may reach through any part of
+        the model.
     loss : callable
         See `fit`.
     plan : Plan, optional
@@ -103,7 +104,7 @@ class Player:
 
 @dataclass
 class Task:
-    """What there is to train: what `fit` takes, but for how long and where."""
+    """What there is to train: what `fit` takes, except how long and where."""
 
     model: nn.Module
     draw: Callable
@@ -315,7 +316,7 @@ class _Seat:
                 x.requires_grad_(moved)
 
     def move(self, batch: dict, slower: float, desc: str) -> tuple[dict, dict]:
-        """Update the parameters once: (what the log tells, what the loss hands on)."""
+        """Update the parameters once: (what the log records, what the loss hands on)."""
         lr = self.plan.lr_at(batch["step"]) * slower
         for group in self.optimiser.param_groups:
             group["lr"] = lr

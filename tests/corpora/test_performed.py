@@ -171,7 +171,7 @@ def test_what_guitarset_lacks_is_named(data):
     refused("guitarset", "test", "has no GuitarSet/annotation: unpack annotation.zip and audio_mono-mic.zip")
     guitarset(data / "GuitarSet")
     (data / "GuitarSet/annotation/05_Jazz3-150-C#_comp.jams").write_text("{}")
-    refused("guitarset", "test", "05_Jazz3-150-C#_comp.jams is no annotation: unpack")
+    refused("guitarset", "test", "05_Jazz3-150-C#_comp.jams is not an annotation: unpack")
     (data / "GuitarSet/audio_mono-mic/03_SS2-88-F_solo_mic.wav").unlink()
     refused("guitarset", "train", "1 of its files are not there, .*03_SS2-88-F_solo_mic.wav for one")
 

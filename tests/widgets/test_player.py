@@ -118,7 +118,7 @@ def test_tracks_that_cannot_be_played(use, tracks, sr, message):
     ({"pictures": {"mask": {"a": np.zeros(8)}}}, "picture 'mask'"),
     ({"pictures": {"spectrogram": {"a": np.zeros((8, 8))}}}, "another name"),
     ({"axes": {"roll": (21, 108)}}, "'roll'"),
-    ({"pictures": {"roll": {"a": np.zeros((8, 8))}}, "axes": {"roll": (108, 21)}}, "is no axis"),
+    ({"pictures": {"roll": {"a": np.zeros((8, 8))}}, "axes": {"roll": (108, 21)}}, "is not an axis"),
     ({"pictures": {"roll": {"a": np.zeros((8, 8))}}, "axes": {"roll": "mel"}}, "has not the"),
     ({"group": "B"}, "Unknown group 'B'"),
 ])

@@ -301,7 +301,7 @@ def load(name: str, split: str, preset: str = presets.DEFAULT, **options) -> Cor
     preset : {"smoke", "laptop", "full", "gpu", "paper"}
         How much to render; ``full`` has the sizes of ``laptop``.
     **options
-        Of the corpus, such as ``duration``; see its class.
+        Options of the corpus, such as ``duration``; see its class.
 
     Raises
     ------

@@ -196,7 +196,7 @@ def _patterns(rng, instrument, n_bars):
 
 
 def _melody(rng, rungs):
-    """A random walk over `rungs` in a random rhythm, with rests but for the first beat."""
+    """A random walk over `rungs` in a random rhythm, with rests except on the first beat."""
     at, rung, hits = 0, int(rng.choice(rungs)), []
     for length in RHYTHMS[rng.integers(len(RHYTHMS))]:
         if at == 0 or rng.random() > 0.1:

@@ -56,7 +56,7 @@ class Folder(Corpus):
     Options
     -------
     duration : float, s
-        Of an item. Shorter recordings are skipped.
+        Length of an item. Shorter recordings are skipped.
     sr : int, Hz
     n_items : int
         By default the preset's. Item ``i`` is the same however many there are.
@@ -106,7 +106,7 @@ class Folder(Corpus):
 
     @property
     def identity(self) -> dict:
-        """Of the content, wherever it lies, and not of the preset: what that has is the number of items."""
+        """Identity of the content, wherever it lies; the preset only sets the number of items, and is not in it."""
         content = cache.digest({"sr": self.sr, "files": self._content})
         return {"name": "folder", "version": self.version, "seed": self.seed, "content": content,
                 "duration": self.duration, "n_items": self.n_items}

@@ -55,5 +55,5 @@ class Guitarset(Performed):
             notes = [(0, note["time"], end, round(note["value"]), VELOCITY, end) for string in strings
                      for note in string for end in [note["time"] + note["duration"]]]
         except (ValueError, KeyError, TypeError):
-            self.refuse(f"{path} is no annotation", GET)
+            self.refuse(f"{path} is not an annotation", GET)
         return np.array(notes, dtype=np.float64).reshape(-1, 6)

@@ -113,7 +113,7 @@ def place(n, onsets, sounds):
 
 
 def steady(rng, period, count, jitter=0.05):
-    """Onsets (s) of `count` events, a period apart but for a jitter in periods; the first is at 0."""
+    """Onsets (s) of `count` events, a period apart except for a jitter in periods; the first is at 0."""
     return np.maximum(period * (np.arange(count) + np.append(0, rng.normal(0, jitter, count - 1))), 0)
 
 

@@ -32,7 +32,7 @@ class Noisy(Corpus):
     Options
     -------
     duration : float, s
-        Of an item; by default that of the preset, which is also the most.
+        Length of an item; by default that of the preset, which is also the longest.
     n_items : int
         By default the preset's. Item ``i`` is the same however many there are.
     """

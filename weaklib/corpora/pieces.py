@@ -93,10 +93,10 @@ class Pieces(Scored):
     Options
     -------
     duration : float, s
-        Of an item, up to a whole piece; by default the 256 frames of shin2026. What is left of a piece after its last
-        whole item is only reached through `clip`, `audio` and `roll`.
+        Length of an item, up to a whole piece; by default the 256 frames of shin2026. What is left of a piece after
+        its last whole item is only reached through `clip`, `audio` and `roll`.
     hop_length : int, samples
-        Of the rolls; by default 50 frames per second.
+        Hop of the rolls; by default 50 frames per second.
 
     Attributes
     ----------
@@ -199,7 +199,7 @@ class Form:
     tempo : (float, float), beats per minute
         Range, in which the logarithm is uniform.
     freedom : float
-        Of the tempo, see `Clock`.
+        Freedom of the tempo, see `Clock`.
     metres : tuple of int
         Beats per bar, of which one is drawn.
 
@@ -210,7 +210,7 @@ class Form:
     sections : list of array of int
         Bars of each section.
     harmony : list
-        Of each bar, and of one more, as `composer.chords` makes it.
+        The chord of each bar, and of one more, as `composer.chords` makes it.
     scale : list of int
         Pitch classes.
     about : dict

@@ -30,7 +30,7 @@ class Recorded(Corpus):
     Options
     -------
     duration : float, s
-        Of an item. What is longer is cut at random, the same for the same item; what is shorter ends in zeros.
+        Length of an item. Longer recordings are cut at random, the same item always alike; shorter ones end in zeros.
     sr : int, Hz
         What has another rate is resampled.
 

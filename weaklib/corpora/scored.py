@@ -35,9 +35,9 @@ class Scored(Corpus):
     Options
     -------
     duration : float, s
-        Of an item.
+        Length of an item.
     hop_length : int, samples
-        Of the rolls; hung2021 has 500, which is 32 frames per second.
+        Hop of the rolls; hung2021 has 500, which is 32 frames per second.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Scored(Corpus):
     notes : list of list of array, shape=(n, 4)
         By song and source, as above, in seconds from the start of the song.
     lengths : list of int, samples
-        Of the songs. What is left of a song after its last whole clip is only reached through `clip`.
+        One per song. What is left of a song after its last whole clip is only reached through `clip`.
     """
 
     INSTRUMENTS: tuple[str, ...]

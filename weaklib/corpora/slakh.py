@@ -65,7 +65,7 @@ class Slakh(Scored):
     min_sources : {1, 2, 3}
         How many of the three classes a track must have.
     bass_octave : bool
-        Whether to write the bass where it sounds, 12 semitones below its score; by default it is, but for the corpora
+        Whether to write the bass where it sounds, 12 semitones below its score; by default it is, except in the corpora
         whose names end in ``_uncorrected``.
     pedal : bool
         Whether notes go on while the sustain pedal is down.
@@ -177,7 +177,7 @@ class _LeftOut(Exception):
 
 
 def _build(path: Path, name: str, split: str, folders: list[Path], n_tracks: int) -> None:
-    """Read the tracks of a split into the folder `path`, and tell what was left out."""
+    """Read the tracks of a split into the folder `path`, and print what was left out."""
     songs, notes, left_out = [], [np.zeros((0, 8))], []
     for folder in progress(folders, f"{name}, {split}"):
         stems, sources, score, lost = _read(folder)

@@ -45,7 +45,7 @@ class Sounds(Corpus):
     Options
     -------
     duration : float, s
-        Of a mixture; by default that of the preset, which is also the most.
+        Length of a mixture; by default that of the preset, which is also the longest.
     """
 
     SR = SR

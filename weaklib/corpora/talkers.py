@@ -165,7 +165,7 @@ class Talkers(Corpus):
     Options
     -------
     duration : float, s
-        Of an item; by default the preset's.
+        Length of an item; by default the preset's.
     n_items : int
         By default the preset's. Item ``i`` is the same however many there are.
 

@@ -125,7 +125,7 @@ class Wild(Corpus):
     Options
     -------
     duration : float, s
-        Of a mixture; by default that of the preset, which is also the most.
+        Length of a mixture; by default that of the preset, which is also the longest.
     n_items : int
         By default the preset's. Item ``i`` is the same however many there are.
     """

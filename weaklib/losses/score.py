@@ -43,7 +43,7 @@ def score_loss(logits, roll, weights=None):
     ----------
     logits, roll : Tensor, shape=(batch, source, pitch, frame)
     weights : Tensor, shape=(source,), optional
-        Of the instruments; rare ones should weigh more.
+        One per instrument; rare ones should weigh more.
 
     Returns
     -------

@@ -28,7 +28,7 @@ def class_loss(logits, labels, kind="or"):
     Parameters
     ----------
     logits : Tensor, shape=(batch, n_src, n_class)
-        Of each class in each output.
+        One per class and output.
     labels : Tensor, shape=(batch, n_class)
         1 for the classes of the mixture and 0 for all others, of any type.
     kind : {"or", "xor"}
@@ -82,7 +82,7 @@ def cosine(logits):
     Parameters
     ----------
     logits : Tensor, shape=(batch, n_src, n_class)
-        Of each class in each output, at least two outputs.
+        One per class and output, for at least two outputs.
 
     Returns
     -------

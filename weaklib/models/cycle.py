@@ -136,7 +136,7 @@ class Encoder(nn.Sequential):
     widths : tuple of int
         Channels after the stem and after each stage.
     strides : tuple of (int, int)
-        Of the stages.
+        One per stage.
     n_blocks : int
         Residual ones per stage: after its stride, or with `middle` before it.
     attention : int
@@ -248,10 +248,10 @@ class Discriminator(nn.Module):
     n_in : int
         Channels.
     n_channels, most : int
-        Of the first layer; each further one has twice as many, at most `most`.
+        Channels of the first layer; each further one has twice as many, at most `most`.
     n_layers, n_scales : int
     kernel, stride : (int, int)
-        Of the layers, which are residual from the second on.
+        Those of the layers, which are residual from the second on.
     stem : (int, int)
         Patch that becomes a pixel first.
     """

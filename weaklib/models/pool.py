@@ -29,7 +29,7 @@ class Pool(nn.Module):
     size : int
         How many items it keeps.
     shape : tuple of int
-        Of an item, without the batch axis.
+        Shape of an item, without the batch axis.
     """
 
     def __init__(self, size: int, shape: tuple[int, ...]):

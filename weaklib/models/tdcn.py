@@ -175,7 +175,7 @@ class TDCN(nn.Module):
     n_bins : int
         Size of the learned basis; an STFT has ``win_length // 2 + 1``.
     power, eps : float
-        Of the magnitudes of an STFT, and of their normalisation (published: 1e-3; see `STFTBasis`).
+        Exponent of the magnitudes of an STFT, and floor of their normalisation (published: 1e-3; see `STFTBasis`).
     n_channels, n_hidden : int
         Channels between and inside the blocks.
     n_repeats, n_dilations : int

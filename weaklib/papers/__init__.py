@@ -1,4 +1,4 @@
 """One module per paper: its config, networks, batches, losses and scores, in the order of the paper.
 
-What such a module has to offer says `weaklib.experiment.Method`; rows, presets and claims stand in `weaklib.grids`.
+`weaklib.experiment.Method` describes what such a module offers; rows, presets and claims are in `weaklib.grids`.
 """

@@ -214,7 +214,7 @@ def score(model, cfg: Config) -> dict:
     Returns
     -------
     dict of str to list of float
-        Of a classifier ``average_precision``, %, per class. Of a separator, in dB unless it is said: ``msi`` of all
+        For a classifier, ``average_precision`` (%) per class. For a separator, in dB unless stated: ``msi`` of all
         active pairs, ``msi_2`` to ``msi_4`` of those in mixtures of so many sources, ``1s``, ``trf``, and ``momi``;
         ``over``, ``equal`` and ``under``, % of the mixtures; ``momi/wild`` and ``search_gap/wild``, by how much least
         squares misses the MixIT loss of the best assignment; ``msi/speech``, ``1s/speech``; ``s_plus_n/noisy`` and

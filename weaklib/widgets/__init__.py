@@ -3,7 +3,7 @@
 Contents
 --------
 Desk, Browser
-    Pick a sound, an own one too, try methods on it, hear, see and compare; pick a sound and hear it.
+    Pick a sound, also one of your own, try methods on it, hear, see and compare; pick a sound and hear it.
 StemPlayer
     Stems that play together to the sample, with solo, mute, gain, loops and A/B between groups.
 show

@@ -53,14 +53,14 @@ class Cancelled(Exception):
 
 
 class Browser(ui.VBox):
-    """Pick a sound, an item of a corpus or an own file; hear and see it, its references and its notes.
+    """Pick a sound, an item of a corpus or a file of your own; hear and see it, its references and its notes.
 
     Work goes on in a thread of its own, one piece at a time, with progress and a button that ends it.
 
     Parameters
     ----------
     preset : str
-        Of the corpora.
+        Preset of the corpora.
     limit_mb : float
         Largest upload.
 
@@ -359,7 +359,7 @@ def _player(sound, results=()) -> StemPlayer:
 
 
 def _megabytes(sound, results) -> float:
-    """Of the samples in a player."""
+    """Size of the samples in a player."""
     tracks = 1 + len(sound.references) + sum(len(result.stems) for result in results)
     rate = min(sound.sr, audition.RATES[1])
     return 2e-6 * tracks * min(len(sound.audio), 2) * sound.audio.shape[-1] / sound.sr * rate

@@ -136,7 +136,7 @@ def png(image, colours: str = "magma") -> bytes:
 class StemPlayer(anywidget.AnyWidget):
     """Play stems together to the sample, and look at them.
 
-    Click on a picture to seek, drag to loop; a line under the player tells the keys. Without a reader's click a browser
+    Click on a picture to seek, drag to loop; a line under the player lists the keys. Without a reader's click a browser
     plays nothing.
 
     Parameters
@@ -164,7 +164,7 @@ class StemPlayer(anywidget.AnyWidget):
     ends : dict of str to (str, str), optional
         Name of a picture -> what 0 and what 1 means in it, in a word.
     scale : {"linear", "mel", "cqt"}, optional
-        Of the spectrogram: constant Q where there are notes, and mel where there are none.
+        Scale of the spectrogram: by default constant Q where there are notes, and mel where there are none.
     fmax : float, Hz, optional
         Highest frequency of the spectrogram; half of `sr` by default.
 
@@ -237,7 +237,7 @@ class StemPlayer(anywidget.AnyWidget):
     def _check_loop(self, proposal):
         loop = proposal.value
         if loop and not (len(loop) == 2 and 0 <= loop[0] < loop[1] <= self.duration):
-            raise WeaklibError(f"loop={loop} is no part of these {self.duration:.2f} s; give its begin and end, or [].")
+            raise WeaklibError(f"loop={loop} is not part of these {self.duration:.2f} s; give begin and end, or [].")
         return loop
 
     @traitlets.validate("solo", "mute", "gain")
@@ -458,7 +458,7 @@ def _axis(name: str, axis, pictures: dict, sr: int, fmax: float | None) -> list:
                            f"{fmax or sr / 2:g} Hz; make it by weaklib.spectra.levels with this sr and fmax.")
     edges = [float(pitch) for pitch in axis]
     if not images or len(edges) != 2 or not edges[0] < edges[1]:
-        raise WeaklibError(f"axes={{{name!r}: {edges}}} is no axis; give a picture's name, and a scale, or the MIDI "
+        raise WeaklibError(f"axes={{{name!r}: {edges}}} is not an axis; give a picture's name and a scale, or the MIDI "
                            "pitches at its lower and its upper edge.")
     return ["roll", *edges]
 

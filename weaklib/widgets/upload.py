@@ -68,7 +68,7 @@ class Incoming:
     folder : Path
         Where that folder is made.
     id : str
-        Of the upload.
+        Identifies the upload.
     name : str
         From `clean`.
     size : int, bytes
@@ -96,7 +96,7 @@ class Incoming:
 
     @property
     def sha256(self) -> str:
-        """Of what has been received, hexadecimal."""
+        """Checksum of what has been received, hexadecimal."""
         return self._hash.hexdigest()
 
     def append(self, offset: int, piece) -> None:
