@@ -128,12 +128,13 @@ def test_full_and_mix_and_separate_have_had_equally_many_steps_and_the_same_star
 def test_the_paper_preset_has_no_departures():
     plain = method.Config(preset="paper")
     for cfg in with_needs(configs("paper")):
-        assert (cfg.rows, cfg.scaled, cfg.augment, cfg.start) == (0, False, False, None)
+        assert (cfg.rows, cfg.scaled, cfg.crop, cfg.augment, cfg.start) == (0, 0.0, 0, False, None)
         assert (cfg.sr, cfg.n_fft, cfg.hop) == (11025, 1022, 256)
         assert (cfg.loss.form, cfg.loss.positives, cfg.loss.asked) == ("symmetric", False, "mixture")
         assert (cfg.net.n_levels, cfg.net.n_channels, cfg.net.most, cfg.net.film) == (7, 64, 512, "")
-        assert {cfg.corpus, cfg.mixtures, cfg.singles} <= {"music21", "vggsound", "audiocaps"}
-        assert cfg.plan == grid.PUBLISHED
+        if cfg.stage == "separator":
+            assert {cfg.corpus, cfg.mixtures, cfg.singles} <= {"music21", "vggsound", "audiocaps"}
+            assert cfg.plan == grid.PUBLISHED
     proposed = paper.config("proposed_clap_src2", "paper")
     assert (proposed.loss, proposed.net, proposed.batch) == (plain.loss, plain.net, 32)
     assert [proposed.loss.contrastive, proposed.loss.consistency, proposed.loss.reconstruction] == [0.1, 5.0, 10.0]
@@ -426,7 +427,7 @@ def lesson(cfg, asked_of, *prefixes):
 @pytest.mark.parametrize("asked", ["mixture", "mom"])
 @pytest.mark.parametrize("weights", [(0, 0, 1), (1, 0, 0), (0, 1, 0), (0.1, 5, 10)])
 def test_losses_are_equations_2_3_5_and_6(asked_of, weights, asked, positives):
-    cfg = config(augment=False, scaled=False, loss=method.Loss(*weights, asked=asked, positives=positives))
+    cfg = config(augment=False, scaled=0.0, loss=method.Loss(*weights, asked=asked, positives=positives))
     batch = lesson_batch(asked_of)
     batch["share"][0, 1] = 0.5  # a caption of one phrase, asked for twice
     url, cnt, crl = formulas(batch, asked_of, cfg)
@@ -436,7 +437,7 @@ def test_losses_are_equations_2_3_5_and_6(asked_of, weights, asked, positives):
 
 def test_semi_supervised_adds_the_reconstruction_of_single_sounds(asked_of):
     """Eq. 7."""
-    cfg = config(augment=False, scaled=False, loss=method.Loss(supervised=3.0, weak=0.7))
+    cfg = config(augment=False, scaled=0.0, loss=method.Loss(supervised=3.0, weak=0.7))
     batch = lesson_batch(asked_of) | lesson_batch(asked_of, "s_", k=1)
     url, cnt, crl = formulas(batch, asked_of, cfg)
     singles = formulas(batch, asked_of, cfg, "s_")[0]
@@ -446,7 +447,7 @@ def test_semi_supervised_adds_the_reconstruction_of_single_sounds(asked_of):
 
 def test_supervised_learning_may_have_a_critic_too(asked_of):
     """Table 13: with single sounds the critic hears the answers of mix-and-separate themselves."""
-    cfg = config("clapsep_star_w_clap", augment=False, scaled=False, loss=method.Loss(1.0, 0.0, 2.0))
+    cfg = config("clapsep_star_w_clap", augment=False, scaled=0.0, loss=method.Loss(1.0, 0.0, 2.0))
     batch = lesson_batch(asked_of, k=1)
     X = audio.stft(batch["mixtures"], 512, 256)
     mom = X.sum(1)
@@ -462,7 +463,7 @@ def test_supervised_learning_may_have_a_critic_too(asked_of):
 
 
 def test_losses_do_not_depend_on_the_level_if_spectra_are_scaled(asked_of):
-    cfg = config(augment=False, scaled=True, loss=method.Loss(0.0, 5.0, 10.0))
+    cfg = config(augment=False, scaled=1.0, loss=method.Loss(0.0, 5.0, 10.0))
     batch = lesson_batch(asked_of)
     quiet, loud = (lesson(cfg, asked_of)(Stub(cfg), batch | {"mixtures": gain * batch["mixtures"]})
                    for gain in (0.01, 3.0))
@@ -482,7 +483,7 @@ class Ideal(Stub):
 
 def test_ideal_masks_cost_nothing_and_swapped_ones_do(asked_of):
     """Mixtures that are heard one after the other, so that masks of 0 and 1 divide them exactly."""
-    cfg = config(augment=False, scaled=False, loss=method.Loss(0.0, 0.0, 10.0))
+    cfg = config(augment=False, scaled=0.0, loss=method.Loss(0.0, 0.0, 10.0))
     batch = lesson_batch(asked_of)
     batch["mixtures"][:, 0, 768:] = 0
     batch["mixtures"][:, 1, :1280] = 0
@@ -496,7 +497,7 @@ def test_ideal_masks_cost_nothing_and_swapped_ones_do(asked_of):
 
 def test_permutation_invariant_training_takes_the_better_order(asked_of):
     for row in ("pit_sup", "mixpit_src2"):
-        cfg = config(row, scaled=False)
+        cfg = config(row, scaled=0.0)
         batch = lesson_batch(asked_of, k=cfg.n_sources)
         X = audio.stft(batch["mixtures"], 512, 256)
         size, mom = X.abs(), X.sum(1).abs()
@@ -596,7 +597,7 @@ def test_outputs_that_nobody_asked_for_are_given_to_the_sources_that_they_fit_be
     sources = torch.randn(n_src, 400, generator=rng)
     out = torch.randn(n_out, n_src, generator=rng) @ sources + 0.1 * torch.randn(n_out, 400, generator=rng)
     found = method._fitting(out, {"sources": sources}, config("mixit_src2"))
-    padded = torch.cat([out, out])[:max(n_out, 2 * n_out * (n_src > n_out))]  # of two outputs, one serves twice
+    padded = torch.cat([out, torch.zeros(max(0, n_src - n_out), 400)])
     gain = lambda est: float(np.nan_to_num(metrics.si_sdr(est, sources).numpy(), nan=-100, neginf=-100).sum())
     best = max(permutations(range(len(padded)), n_src), key=lambda order: gain(padded[list(order)]))
     torch.testing.assert_close(found, padded[list(best)])
@@ -610,17 +611,19 @@ def test_outputs_of_weak_sup_are_known_by_their_class(impulses, monkeypatch):
 
 
 def test_scores_are_those_of_the_metrics():
+    """Of answers with a thousandth of the mixture in them: so silence has the scores of the mixture, and no NaN."""
     rng = torch.Generator().manual_seed(2)
     sources = torch.randn(2, 4000, generator=rng)
     item = {"sources": sources, "mix": sources.sum(0)}
     est = sources + 0.3 * sources.flip(0) + 0.1 * torch.randn(2, 4000, generator=rng)
-    found = method.separated([(item, est), (item, item["mix"].expand_as(sources))])
-    sdr, sir, sar = metrics.bss_eval(est, sources, permute=False)
-    assert found["sdr"][:2] == pytest.approx(sdr.tolist()) and found["sir"][:2] == pytest.approx(sir.tolist())
-    assert found["sar"][:2] == pytest.approx(sar.tolist())
-    assert found["si_sdr"][:2] == pytest.approx(metrics.si_sdr(est, sources).tolist())
-    assert found["sdri"][2:] == pytest.approx([0, 0], abs=1e-6)
-    assert found["sdri"][:2] == pytest.approx((sdr - torch.tensor(found["sdr"][2:])).tolist())
+    found = {name: np.reshape(values, (3, 2)) for name, values in method.separated(
+        [(item, est), (item, item["mix"].expand_as(sources)), (item, torch.zeros(2, 4000))]).items()}
+    for name, values in zip(("sdr", "sir", "sar"), metrics.bss_eval(est + 0.001 * item["mix"], sources, permute=False)):
+        np.testing.assert_allclose(found[name][0], values)
+    np.testing.assert_allclose(found["si_sdr"][0], metrics.si_sdr(est, sources), atol=0.02)
+    np.testing.assert_allclose(found["sdri"], found["sdr"] - found["sdr"][1], atol=1e-6)
+    for name in ("sdr", "sir", "si_sdr"):
+        np.testing.assert_allclose(found[name][2], found[name][1], atol=1e-3)
 
 
 class Judge(nn.Module):
