@@ -123,7 +123,7 @@ def separate(audio, sr: int, method: str | None = None, *, query: str | list[str
     Returns
     -------
     dict of str to array, float32
-        The outputs of the method, each in the shape of `audio`. Of a method that is asked in words: an output for each
+        The outputs of the method, each in the shape of `audio`. A method that is asked in words has an output for each
         query, by its words, and "the rest", with which they add up to what it hears of the audio; what two queries
         both find is taken from the rest twice. Those without a fixed order ("output 1", ...) keep to one source from
         block to block, as far as their overlap shows.

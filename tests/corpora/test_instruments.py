@@ -2,7 +2,6 @@
 import os
 import subprocess
 import sys
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -60,8 +59,8 @@ def test_every_cut_plays_for_most_of_its_length(name, split):
     corpus = smoke(name, split)
     for items in (span for spans in corpus.recordings.values() for span in spans):
         x = whole(corpus, items).reshape(len(items), -1, 512)
-        loud = np.abs(x).max(-1) > 0.05 * np.abs(x).max()
-        assert loud.mean(1).min() > 0.6
+        loud = np.abs(x).max(-1) > 0.1 * rms(x.ravel())
+        assert loud.mean(1).min() > 0.7
         assert rms(x.reshape(len(items), -1)).min() > 0.25 * rms(x.ravel())
 
 
@@ -211,10 +210,13 @@ def test_notes_begin_softly_or_with_an_accent():
 def test_no_phrase_is_in_two_splits_or_two_corpora():
     found = [notes.tobytes() for name, split in EVERY for notes in smoke(name, split).notes]
     assert len(set(found)) == len(found) == 2 * 21 * 4
-    passages = [{tuple(np.diff(notes[k:k + 14, 2]).astype(int)) for label, notes in
-                 zip((about["class"] for about in corpus.about), corpus.notes) if not WHO[label].drums
-                 for k in range(len(notes) - 14)} for corpus in (smoke(*of) for of in EVERY)]
-    assert all(len(a & b) <= 0.02 * min(len(a), len(b)) for a, b in combinations(passages, 2))
+
+
+def test_the_corpora_share_no_passages():
+    passages = [{tuple(np.diff(notes[k:k + 14, 2]).astype(int)) for split in SPLITS for about, notes in
+                 zip(smoke(name, split).about, smoke(name, split).notes) if not WHO[about["class"]].drums
+                 for k in range(len(notes) - 14)} for name in NAMES]
+    assert min(map(len, passages)) > 400 and not passages[0] & passages[1]
 
 
 def test_the_corpora_share_no_voice():
@@ -263,7 +265,7 @@ def test_there_is_as_much_as_announced():
 
 @pytest.mark.parametrize("name, says", [
     ("instruments", "takes MUSIC-21 itself.*load the corpus 'music21', or choose preset='gpu'"),
-    ("instruments_pool", "takes what an audio-text model is trained on itself.*choose preset='gpu'")])
+    ("instruments_pool", "takes LAION-Audio-630K itself.*choose preset='gpu'")])
 def test_the_paper_preset_says_what_to_do(name, says):
     with pytest.raises(WeaklibError, match=says):
         load(name, "train", "paper")

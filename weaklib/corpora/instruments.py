@@ -37,7 +37,7 @@ WET = 0.6  # how often a recording is made in a room
 FLOOR = (-70.0, -45.0)  # dB, of the noise of a device re what it records
 PEAKS = (0.3, 0.9)  # of a recording
 EXPRESSION = 11  # MIDI controller
-FRAME, LULL, PLAYS = 256, -20.0, 0.7  # samples; dB re the recording; share of the frames of a cut that are louder
+FRAME, LULL, PLAYS = 256, -26.0, 0.7  # samples; dB re the recording; share of the frames of a cut that are louder
 WIDTH = 0.35  # octaves, of a resonance
 
 
@@ -162,7 +162,7 @@ class Instruments(Corpus):
 
     @property
     def STANDS_IN_FOR(self):
-        return "what an audio-text model is trained on" if self.name.endswith(POOL) else "MUSIC-21"
+        return "LAION-Audio-630K" if self.name.endswith(POOL) else "MUSIC-21"
 
     @property
     def READER(self):

@@ -297,8 +297,11 @@ def swept(rng, line, tones, scale, metre):
 
 
 def octaves(rng, line, tones, scale, metre):
-    """A tune in octaves."""
-    return [(at, length, [pitch - 12, pitch]) for at, length, (pitch,) in dotted(rng, line, tones, scale, metre)]
+    """Long and short by turns, in octaves."""
+    above = Line(line.low + 12, line.high, line.pitch)
+    strokes = dotted(rng, above, tones, scale, metre)
+    line.pitch = above.pitch
+    return [(at, length, [pitch - 12, pitch]) for at, length, (pitch,) in strokes]
 
 
 def trembled(rng, line, tones, scale, metre):
@@ -463,5 +466,5 @@ KEYS = Manner(((_hands("blocks", "melody"), _hands("stride", "runs"), _hands("al
                (_hands("arpeggio", "offbeats"), _hands("octaves", "arpeggio"), _hands("tremolo", "trill"))),
               (60, 120), (0.85, 1.2), (0.0, 0.01))
 BASS = Manner(((walking, riff), (pumping, jumping)), (72, 132), (0.8, 1.0), single=True, slides=0.08)
-KIT = Manner(((beat, beat, fill), (swing, tribal)), (80, 138))
-HANDS = Manner(((tumbao,), (rumba,)), (84, 138))
+KIT = Manner(((beat, beat, fill), (swing, tribal)), (92, 138))
+HANDS = Manner(((tumbao,), (rumba,)), (96, 144))

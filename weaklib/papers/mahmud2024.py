@@ -26,6 +26,7 @@ as it then hears while it teaches (`Config.augment`), and items of one class as 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property, partial
 from itertools import combinations, permutations
@@ -39,15 +40,16 @@ from weaklib import audio, corpora, evaluation, listening, losses, metrics, runs
 from weaklib.corpora import pictures
 from weaklib.files import WeaklibError
 from weaklib.models import CondUNet, TextEncoder
-from weaklib.models.clap import D_SHARED, Clap, Classifier, attack
+from weaklib.models.clap import D_SHARED, Clap, Classifier, Shared, attack
 from weaklib.models.pictures import Sight
+from weaklib.models.prompts import PromptEncoder
 from weaklib.specs import Separating, phrased
 
 CRITERION = "SI-SDR on validation, dB"
 READ = ("clap", "bert", "clip", "lass")  # systems that are asked in words
 SEEN = ("image", "sop", "cosep")         # with pictures
 BLIND = ("pit", "mixit", "classes")      # not at all
-STAGES = ("separator", "critic", "timbre", "sight", "listened")
+STAGES = ("separator", "critic", "timbre", "sight", "prompts", "listened")
 SETS = 400      # different sets of classes that mixtures of a number of sources are made of
 N_FRAMES = 3    # pictures per recording
 TESTED = {"smoke": 8}  # mixtures per test; 120 elsewhere
@@ -94,7 +96,8 @@ class Config(runs.Config):
     revision = 1
 
     stage: str = "separator"     # or "critic" (audio and text), "timbre" (a classifier), "sight" (pictures and text),
-                                 # or "listened": what a classifier hears in the answers of the separator `start`
+                                 # "prompts" that are learned, or "listened": what a classifier hears in the
+                                 # answers of the separator `start`
     system: str = "clap"         # how a separator is asked; "none": the unprocessed mixture
     corpus: str = "instruments"  # tested on
     mixtures: str = "instruments"  # where the mixtures come from
@@ -121,6 +124,9 @@ class Config(runs.Config):
     start: Config | None = None  # the separator to go on from
     reader: Config | None = None  # whose text or picture side reads the questions: of stage "critic" or "sight"
     teacher: Config | None = None  # what hears the answers: of stage "critic" or "timbre"
+    prompts: Config | None = None  # whose learned words stand before the names in questions, if not those of Table 6
+    length: int = 0              # number of these words, and
+    shots: int = 0               # of recordings of each class that they are learned from
 
     def __post_init__(self):
         for name, known in (("stage", STAGES), ("system", READ + SEEN + BLIND + ("none",))):
@@ -134,10 +140,12 @@ class Config(runs.Config):
         heard = {self.corpus} | set(self.pool if self.stage in ("critic", "sight") else ())
         heard |= {self.mixtures} if self.mixture_share else set()
         heard |= {self.singles} if self.single_share else set()
-        return [corpora.identity(name, self.preset) for name in sorted(heard)]
+        sees = self.system in SEEN or self.stage == "sight"
+        drawn = [{"name": "pictures", "version": pictures.VERSION}] if sees else []
+        return [corpora.identity(name, self.preset) for name in sorted(heard)] + drawn
 
     def needs(self):
-        return [cfg for cfg in (self.start, self.reader, self.teacher) if cfg]
+        return [cfg for cfg in (self.start, self.reader, self.teacher, self.prompts) if cfg]
 
     @property
     def tested(self) -> int:
@@ -148,12 +156,15 @@ class Config(runs.Config):
 # Questions
 
 class Questions:
-    """Descriptions of sounds, as a network reads them: (tokens, lengths, pooled), each by index."""
+    """Descriptions of sounds, as a network reads them: (tokens, lengths, pooled), each by index.
 
-    def __init__(self, prompts):
+    With `learned`, the config of stage "prompts", its words stand in the place of those before the names.
+    """
+
+    def __init__(self, prompts, learned: Config | None = None):
         self.prompts = list(dict.fromkeys(prompts))
         self.index = {prompt: i for i, prompt in enumerate(self.prompts)}
-        self.read = text.encode(self.prompts)
+        self.read = text.encode(self.prompts) if learned is None else _learned(learned, self.prompts)
 
     def __call__(self, which) -> dict:
         """Return ``tokens (n, token, 384)``, ``lengths (n,)`` and ``pooled (n, 384)`` of n prompts or their indices."""
@@ -162,12 +173,24 @@ class Questions:
         return {"tokens": self.read.tokens[k, :int(lengths.max())], "lengths": lengths, "pooled": self.read.pooled[k]}
 
 
+@torch.no_grad()
+def _learned(cfg: Config, prompts: list[str]) -> text.Encoded:
+    encoder = PromptEncoder(cfg.length)
+    encoder.load_state_dict(runs.weights_of(cfg))
+    return text.Encoded(*encoder([_named(prompt) for prompt in prompts]))
+
+
+def _named(prompt: str) -> str:
+    """What a question is about, without the words of Table 6."""
+    return re.sub(r"^The sound (mixture )?of ", "", prompt)
+
+
 @cache
-def questions(classes: tuple[str, ...], sizes: tuple[int, ...]) -> tuple[Questions, dict]:
-    """All that is asked about classes: the questions, and for each size the sets of classes that mixtures have."""
+def questions(classes: tuple[str, ...], sizes: tuple[int, ...], learned: Config | None = None):
+    """All that is asked about classes: (Questions, dict of size to the sets of so many classes that mixtures have)."""
     sets = {size: _sets(classes, size) for size in sizes}
     named = [text.prompt(names) for size in sizes for names in sets[size]]
-    return Questions([text.prompt([name]) for name in classes] + named), sets
+    return Questions([text.prompt([name]) for name in classes] + named, learned), sets
 
 
 def _sets(classes, size: int) -> list[tuple[str, ...]]:
@@ -208,7 +231,7 @@ class Moms:
     def __init__(self, corpus, items: dict, cfg: Config, k: int, stream: int):
         self.corpus, self.items, self.cfg, self.k, self.stream = corpus, items, cfg, k, stream
         there = tuple(corpus.recordings)  # of some classes a data set may have nothing left
-        self.questions, sets = questions(there, tuple(sorted({1, k})))
+        self.questions, sets = questions(there, tuple(sorted({1, k})), cfg.prompts)
         self.sets = sets[k]
         number = {name: i for i, name in enumerate(there)}
         self._numbers = [[number[name] for name in names] for names in self.sets]
@@ -225,9 +248,7 @@ class Moms:
         gains = torch.from_numpy(rng.uniform(0.5, 1.5, classes.shape).astype(np.float32))
         sources = torch.stack([torch.stack([torch.stack([self.corpus[i]["mix"] for i in ids]) for ids in mom])
                                for mom in picked])
-        if 0 < self.cfg.crop < sources.shape[-1]:
-            begin = int(rng.integers(sources.shape[-1] - self.cfg.crop + 1))
-            sources = sources[..., begin:begin + self.cfg.crop]
+        sources = cropped(rng, sources, self.cfg.crop)
         batch = {"mixtures": (gains[..., None] * sources).sum(2) / (self.k * self.cfg.n_mixtures),
                  "whole": torch.tensor([[self._asked[s] for s in mom] for mom in chosen]),
                  "parts": classes,  # the questions about single classes are the first
@@ -249,6 +270,12 @@ class Moms:
                 left = [s for s in left if not taken & set(self.sets[s])]
             else:
                 return drawn
+
+
+def cropped(rng, x, n: int):
+    """Cut `n` samples out of ``x (..., time)`` at random; 0: leave it as it is."""
+    begin = int(rng.integers(x.shape[-1] - n + 1)) if 0 < n < x.shape[-1] else 0
+    return x[..., begin:begin + (n or x.shape[-1])]
 
 
 class Captioned:
@@ -334,8 +361,8 @@ class Tests:
         All that may be asked.
     """
 
-    def __init__(self, corpus, n_sources: int, n_items: int):
-        self.corpus, self.n_sources, self.n_items = corpus, n_sources, n_items
+    def __init__(self, corpus, n_sources: int, n_items: int, learned: Config | None = None):
+        self.corpus, self.n_sources, self.n_items, self.learned = corpus, n_sources, n_items, learned
         self._captioned = not hasattr(corpus, "recordings")
 
     @cached_property
@@ -346,7 +373,7 @@ class Tests:
     def questions(self):
         if self._captioned:
             return Questions(whole for whole, _ in self._captions)
-        return questions(tuple(self.corpus.recordings), (1,))[0]
+        return questions(tuple(self.corpus.recordings), (1,), self.learned)[0]
 
     def __len__(self):
         return self.n_items
@@ -406,7 +433,8 @@ class Separator(nn.Module):
             if not cfg.reader:
                 raise WeaklibError(f"{cfg.label} has nothing that reads its questions; name the row that trains it in "
                                    "its `starts`.")
-            self.reader, n_embedding = build(cfg.reader).requires_grad_(False), D_SHARED
+            # Of what reads and hears, or sees, only what is asked stays.
+            self.reader, n_embedding = (Sight() if cfg.system == "image" else Shared()).requires_grad_(False), D_SHARED
         if cfg.system in ("sop", "cosep"):
             self.reader, n_embedding = Sight(cfg.net.n_features), cfg.net.n_features
         if cfg.system == "lass":
@@ -483,6 +511,8 @@ def build(cfg: Config) -> nn.Module:
         return Classifier(len(_classes(cfg)))
     if cfg.stage == "sight":
         return Sight()
+    if cfg.stage == "prompts":
+        return PromptEncoder(cfg.length)
     return build(cfg.start) if cfg.stage == "listened" else Separator(cfg)
 
 
@@ -679,7 +709,8 @@ class Pairs:
             if self.cfg.stage == "sight":
                 made.append(_frames(corpus, ids[0]))
             else:
-                made.append(sum(float(g) * corpus[i]["mix"] for g, i in zip(rng.uniform(0.5, 1.5, size), ids)))
+                mix = sum(float(g) * corpus[i]["mix"] for g, i in zip(rng.uniform(0.5, 1.5, size), ids))
+                made.append(cropped(rng, mix, self.cfg.crop))
         return {"frames" if self.cfg.stage == "sight" else "mix": torch.stack(made), "asked": torch.tensor(asked)}
 
 
@@ -708,6 +739,28 @@ class Labelled:
         return {"mix": batch["mixtures"].flatten(0, 1), "labels": labels.flatten(0, 1)}
 
 
+class Shots:
+    """Batches of a few labelled clips: ``mix (batch, time)``, ``labels (batch,)``; a function of the step alone."""
+
+    def __init__(self, cfg: Config):
+        self.cfg, self.corpus = cfg, corpora.load(cfg.corpus, "train", cfg.preset)
+        self.classes = list(self.corpus.recordings)
+        self.items = [[i for one in found[:cfg.shots] for i in one] for found in self.corpus.recordings.values()]
+
+    def __call__(self, step: int) -> dict:
+        rng = np.random.default_rng([self.cfg.seed, step])
+        labels = rng.integers(len(self.items), size=self.cfg.batch)
+        mix = torch.stack([self.corpus[int(rng.choice(self.items[k]))]["mix"] for k in labels])
+        return {"mix": cropped(rng, mix, self.cfg.crop), "labels": torch.from_numpy(labels)}
+
+
+def chosen(model: PromptEncoder, batch: dict, critic: Clap, classes: list[str], cfg: Config):
+    """Cross-entropy of the class whose prompt agrees best with what the critic hears (appendix G.8)."""
+    read = critic.read(model(classes)[2])
+    heard = critic.hear(batch["mix"], **_spoiled(cfg))
+    return F.cross_entropy(critic.scale * heard @ read.T, batch["labels"])
+
+
 def classification(model, batch: dict, cfg: Config):
     """What a timbre classifier is trained with: the classes in mixtures."""
     return entropy(model(batch["mix"], **_spoiled(cfg)), batch["labels"])
@@ -723,13 +776,19 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
     if cfg.stage == "timbre":
         return training.Task(model, Labelled(cfg), partial(classification, cfg=cfg), evaluation.Criterion(
             "accuracy on validation, %", lambda m: np.mean(recognised(m, cfg, "validation", cfg.corpus))))
+    if cfg.stage == "prompts":
+        critic, draw = _taught(cfg, device), Shots(cfg)
+        return training.Task(model, draw, partial(chosen, critic=critic, classes=draw.classes, cfg=cfg),
+                             evaluation.Criterion("accuracy on validation, %", lambda m: np.mean(
+                                 recognised(critic, cfg, "validation", cfg.corpus, m))))
     if cfg.stage in ("critic", "sight"):
         draw = Pairs(cfg)
         return training.Task(model, draw, partial(agreement, cfg=cfg, asked=draw.questions), evaluation.Criterion(
             "accuracy on the pool's validation, %",
             lambda m: np.mean([np.mean(recognised(m, cfg, "validation", name)) for name in cfg.pool])))
     if cfg.reader and model.reader is not None:
-        model.reader.load_state_dict(runs.weights_of(cfg.reader))
+        own = model.reader.state_dict()
+        model.reader.load_state_dict({name: x for name, x in runs.weights_of(cfg.reader).items() if name in own})
     draw = Batches(cfg)
     if cfg.system in READ:
         first = next(iter(draw.parts.values()))
@@ -737,15 +796,19 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
         model.settle(first.questions([text.prompt([name]) for name in names] if hasattr(first, "sets")
                                      else first.questions.prompts))
     if cfg.start:
-        model.load_state_dict(runs.weights_of(cfg.start))
-    teacher = None
-    if cfg.teacher:
-        teacher = build(cfg.teacher).requires_grad_(False)
-        teacher.load_state_dict(runs.weights_of(cfg.teacher))
-        teacher = teacher.eval().to(training.resolve(device))
-    tests = Tests(corpora.load(cfg.corpus, "validation", cfg.preset), 2, cfg.tested // 2)
+        anew = {name: x for name, x in model.state_dict().items() if name.startswith("timbre.")}  # begins at random
+        model.load_state_dict(runs.weights_of(cfg.start) | anew)
+    teacher = _taught(cfg, device) if cfg.teacher else None
+    tests = Tests(corpora.load(cfg.corpus, "validation", cfg.preset), 2, cfg.tested // 2, cfg.prompts)
     return training.Task(model, draw, Lesson(cfg, draw.questions, teacher), evaluation.Criterion(
         CRITERION, lambda m: np.mean([metrics.si_sdr(est, item["sources"]).mean() for item, est in answers(m, tests)])))
+
+
+def _taught(cfg: Config, device: str = "auto") -> nn.Module:
+    """The teacher of a config, which learns no more."""
+    teacher = build(cfg.teacher).requires_grad_(False)
+    teacher.load_state_dict(runs.weights_of(cfg.teacher))
+    return teacher.eval().to(training.resolve(device))
 
 
 # Scores
@@ -826,16 +889,18 @@ def score(model, cfg: Config) -> dict:
     """
     if cfg.stage == "listened":
         return listened(cfg)
+    if cfg.stage == "prompts":
+        return {"accuracy": recognised(_taught(cfg), cfg, "test", cfg.corpus, model)}
     if cfg.stage != "separator":
         scores = {"accuracy": recognised(model, cfg, "test", cfg.corpus)}
         return scores | (fooled(model, cfg) if cfg.stage == "critic" else {})
     corpus = corpora.load(cfg.corpus, "test", cfg.preset)
-    tests = Tests(corpus, 2, cfg.tested)
+    tests = Tests(corpus, 2, cfg.tested, cfg.prompts)
     scores = separated(answers(model, tests))
     if model is not None:
         scores["params/model"] = [sum(p.numel() for p in model.unet.parameters()) / 1e6]
     if hasattr(corpus, "recordings"):
-        scores |= scoring.on("three", separated(answers(model, Tests(corpus, 3, cfg.tested // 2))))
+        scores |= scoring.on("three", separated(answers(model, Tests(corpus, 3, cfg.tested // 2, cfg.prompts))))
         if model is not None and cfg.system in READ:
             other = answers(model, tests, asked=lambda item: [text.prompt([item["absent"]])])
             scores["absent"] = [float(audio.db(audio.rms(est[0])) - audio.db(audio.rms(item["mix"])))
@@ -844,7 +909,7 @@ def score(model, cfg: Config) -> dict:
 
 
 @torch.no_grad()
-def recognised(model, cfg: Config, split: str, name: str) -> list[float]:
+def recognised(model, cfg: Config, split: str, name: str, prompts: PromptEncoder | None = None) -> list[float]:
     """100 for every item whose class a critic, a classifier or one that sees pictures finds, else 0."""
     corpus = corpora.load(name, split, cfg.preset)
     names = list(corpus.recordings)
@@ -853,7 +918,8 @@ def recognised(model, cfg: Config, split: str, name: str) -> list[float]:
         found = ((item, out) for item, out in evaluation.each(model, corpus))
     else:
         asked = questions(tuple(names), (1,))[0]
-        read = model.read(asked([text.prompt([name]) for name in names])["pooled"].to(device))
+        pooled = asked([text.prompt([name]) for name in names])["pooled"] if prompts is None else prompts(names)[2]
+        read = model.read(pooled.to(device))
         if cfg.stage == "sight":
             found = evaluation.each(model, range(len(corpus)), take=partial(_frames, corpus),
                                     apply=lambda x: seen(model, x) @ read.T)
