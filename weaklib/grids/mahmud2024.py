@@ -32,7 +32,7 @@ def _kinds(first: int, then: int, critic: int, batch: int) -> dict:
         return {"plan": {"steps": steps, "lr": lr, "warmup": max(1, steps // 15), "validate_every": max(1, steps // 4)}}
 
     def shared(n):
-        return {"batch": max(2, batch // n)}
+        return {"batch": max(2, int(batch / n))}
 
     alone = {"batch": batch, "loss": {"contrastive": 0.0, "consistency": 0.0}}
     whole = plan(first + then)
@@ -55,8 +55,11 @@ PRESETS = {
     "laptop": Preset(_small(8, 5, 128, 64), _kinds(400, 400, 800, 16)),
     "gpu": Preset(_small(32, 6, 256, 128, preset="gpu"), _kinds(3000, 3000, 4000, 32)),
     "paper": Preset(Config(preset="paper", plan=PUBLISHED), {
-        name: {"loss": {"contrastive": 0.0, "consistency": 0.0}} for name in ("first", "goes_on", "alone")},
-        {"instruments": "music21", "events": "vggsound", "captions": "audiocaps"}, without=("start",)),
+        name: {"loss": {"contrastive": 0.0, "consistency": 0.0}} for name in ("first", "goes_on", "alone")} | {
+        name: {"stage": name.removesuffix("_short"), "published": "critic" in name} for name in (
+            "critic", "critic_short", "sight", "timbre", "prompts", "listened")} | {"judge": {"stage": "timbre"}},
+        {"instruments": "music21", "instruments_pool": "music21", "events": "vggsound", "captions": "audiocaps"},
+        without=("start",)),
 }
 
 SDR = Metric("sdr", "SDR", "dB")

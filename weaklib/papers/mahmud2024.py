@@ -25,6 +25,7 @@ as it then hears while it teaches (`Config.augment`), and items of one class as 
 """
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from dataclasses import asdict, dataclass, field
@@ -36,11 +37,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from weaklib import audio, corpora, evaluation, listening, losses, metrics, runs, scoring, text, training
+from weaklib import audio, corpora, evaluation, keys, listening, losses, metrics, runs, scoring, text, training
 from weaklib.corpora import pictures
 from weaklib.files import WeaklibError
 from weaklib.models import CondUNet, TextEncoder
 from weaklib.models.clap import D_SHARED, Clap, Classifier, Shared, attack
+from weaklib.models.laion import LaionClap
 from weaklib.models.pictures import Sight
 from weaklib.models.prompts import PromptEncoder
 from weaklib.specs import Separating, phrased
@@ -54,6 +56,7 @@ SETS = 400      # different sets of classes that mixtures of a number of sources
 N_FRAMES = 3    # pictures per recording
 TESTED = {"smoke": 8}  # mixtures per test; 120 elsewhere
 ANSWERS = 16    # at once, when a model is scored
+LAION_TOKEN, LAION_SHARED = 768, 512  # sizes of what LAION-CLAP makes of texts: of tokens, and of the unit vectors
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ class Config(runs.Config):
     prompts: Config | None = None  # whose learned words stand before the names in questions, if not those of Table 6
     length: int = 0              # number of these words, and
     shots: int = 0               # of recordings of each class that they are learned from
+    published: bool = keys.keyed(False, absent=False)  # whether the critic is LAION-CLAP, which learns no more
 
     def __post_init__(self):
         for name, known in (("stage", STAGES), ("system", READ + SEEN + BLIND + ("none",))):
@@ -148,6 +152,11 @@ class Config(runs.Config):
         return [cfg for cfg in (self.start, self.reader, self.teacher, self.prompts) if cfg]
 
     @property
+    def wording(self) -> Config | None:
+        """Whose reading of questions a separator has, if it is not that of `weaklib.text`."""
+        return self.prompts or (self.reader if self.reader and self.reader.published else None)
+
+    @property
     def tested(self) -> int:
         """Mixtures that a model is tested on."""
         return TESTED.get(self.preset, 120)
@@ -158,23 +167,27 @@ class Config(runs.Config):
 class Questions:
     """Descriptions of sounds, as a network reads them: (tokens, lengths, pooled), each by index.
 
-    With `learned`, the config of stage "prompts", its words stand in the place of those before the names.
+    With `wording`, they are read by LAION-CLAP, or with the words of a config of stage "prompts" before the names.
     """
 
-    def __init__(self, prompts, learned: Config | None = None):
+    def __init__(self, prompts, wording: Config | None = None):
         self.prompts = list(dict.fromkeys(prompts))
         self.index = {prompt: i for i, prompt in enumerate(self.prompts)}
-        self.read = text.encode(self.prompts) if learned is None else _learned(learned, self.prompts)
+        self.padded = wording is not None and wording.published  # the released code attends to the padding, too
+        self.read = text.encode(self.prompts) if wording is None else _worded(wording, self.prompts)
 
     def __call__(self, which) -> dict:
         """Return ``tokens (n, token, 384)``, ``lengths (n,)`` and ``pooled (n, 384)`` of n prompts or their indices."""
         k = torch.as_tensor([self.index[one] if isinstance(one, str) else int(one) for one in which])
         lengths = self.read.lengths[k]
-        return {"tokens": self.read.tokens[k, :int(lengths.max())], "lengths": lengths, "pooled": self.read.pooled[k]}
+        tokens = self.read.tokens[k] if self.padded else self.read.tokens[k, :int(lengths.max())]
+        return {"tokens": tokens, "lengths": lengths, "pooled": self.read.pooled[k]}
 
 
 @torch.no_grad()
-def _learned(cfg: Config, prompts: list[str]) -> text.Encoded:
+def _worded(cfg: Config, prompts: list[str]) -> text.Encoded:
+    if cfg.published:
+        return text.Encoded(*build(cfg).tokens(prompts))
     encoder = PromptEncoder(cfg.length)
     encoder.load_state_dict(runs.weights_of(cfg))
     return text.Encoded(*encoder([_named(prompt) for prompt in prompts]))
@@ -186,11 +199,11 @@ def _named(prompt: str) -> str:
 
 
 @cache
-def questions(classes: tuple[str, ...], sizes: tuple[int, ...], learned: Config | None = None):
+def questions(classes: tuple[str, ...], sizes: tuple[int, ...], wording: Config | None = None):
     """All that is asked about classes: (Questions, dict of size to the sets of so many classes that mixtures have)."""
     sets = {size: _sets(classes, size) for size in sizes}
     named = [text.prompt(names) for size in sizes for names in sets[size]]
-    return Questions([text.prompt([name]) for name in classes] + named, learned), sets
+    return Questions([text.prompt([name]) for name in classes] + named, wording), sets
 
 
 def _sets(classes, size: int) -> list[tuple[str, ...]]:
@@ -231,7 +244,7 @@ class Moms:
     def __init__(self, corpus, items: dict, cfg: Config, k: int, stream: int):
         self.corpus, self.items, self.cfg, self.k, self.stream = corpus, items, cfg, k, stream
         there = tuple(corpus.recordings)  # of some classes a data set may have nothing left
-        self.questions, sets = questions(there, tuple(sorted({1, k})), cfg.prompts)
+        self.questions, sets = questions(there, tuple(sorted({1, k})), cfg.wording)
         self.sets = sets[k]
         number = {name: i for i, name in enumerate(there)}
         self._numbers = [[number[name] for name in names] for names in self.sets]
@@ -287,7 +300,7 @@ class Captioned:
     def __init__(self, corpus, cfg: Config, stream: int):
         self.corpus, self.cfg, self.stream = corpus, cfg, stream
         self.captions = captions_of(corpus.name, corpus.split, corpus.preset)
-        self.questions = Questions([one for whole, phrases in self.captions for one in (*phrases, whole)])
+        self.questions = Questions((one for whole, phrases in self.captions for one in (*phrases, whole)), cfg.wording)
 
     def __call__(self, step: int, n: int) -> dict:
         rng, k = np.random.default_rng([self.cfg.seed, step, self.stream]), self.cfg.n_sources
@@ -361,8 +374,8 @@ class Tests:
         All that may be asked.
     """
 
-    def __init__(self, corpus, n_sources: int, n_items: int, learned: Config | None = None):
-        self.corpus, self.n_sources, self.n_items, self.learned = corpus, n_sources, n_items, learned
+    def __init__(self, corpus, n_sources: int, n_items: int, wording: Config | None = None):
+        self.corpus, self.n_sources, self.n_items, self.wording = corpus, n_sources, n_items, wording
         self._captioned = not hasattr(corpus, "recordings")
 
     @cached_property
@@ -372,8 +385,8 @@ class Tests:
     @cached_property
     def questions(self):
         if self._captioned:
-            return Questions(whole for whole, _ in self._captions)
-        return questions(tuple(self.corpus.recordings), (1,), self.learned)[0]
+            return Questions((whole for whole, _ in self._captions), self.wording)
+        return questions(tuple(self.corpus.recordings), (1,), self.wording)[0]
 
     def __len__(self):
         return self.n_items
@@ -435,6 +448,8 @@ class Separator(nn.Module):
                                    "its `starts`.")
             # Of what reads and hears, or sees, only what is asked stays.
             self.reader, n_embedding = (Sight() if cfg.system == "image" else Shared()).requires_grad_(False), D_SHARED
+        if cfg.reader and cfg.reader.published:
+            self.reader, n_token, n_embedding = None, LAION_TOKEN, LAION_SHARED
         if cfg.system in ("sop", "cosep"):
             self.reader, n_embedding = Sight(cfg.net.n_features), cfg.net.n_features
         if cfg.system == "lass":
@@ -466,7 +481,8 @@ class Separator(nn.Module):
         if self.cfg.system == "lass":
             return asked["tokens"], self.reader(asked["tokens"], asked["lengths"]), asked["lengths"]
         read = asked["pooled"] if self.reader is None else self.reader.read(asked["pooled"])
-        return asked["tokens"], (read - self.centre) / self.spread, asked["lengths"]
+        lengths = None if self.cfg.reader and self.cfg.reader.published else asked["lengths"]
+        return asked["tokens"], (read - self.centre) / self.spread, lengths
 
     @torch.no_grad()
     def settle(self, single: dict) -> None:
@@ -506,7 +522,7 @@ class Separator(nn.Module):
 def build(cfg: Config) -> nn.Module:
     """Make the network of a stage."""
     if cfg.stage == "critic":
-        return Clap(sr=cfg.sr)
+        return LaionClap(sr=cfg.sr) if cfg.published else Clap(sr=cfg.sr)
     if cfg.stage == "timbre":
         return Classifier(len(_classes(cfg)))
     if cfg.stage == "sight":
@@ -769,8 +785,8 @@ def classification(model, batch: dict, cfg: Config):
 # Training
 
 def task(cfg: Config, device: str = "auto") -> training.Task | None:
-    """Say what a stage trains; nothing for the unprocessed mixture, and where a separator is listened to."""
-    if cfg.system == "none" or cfg.stage == "listened":
+    """Say what a stage trains; nothing for the unprocessed mixture, LAION-CLAP, and a separator that is listened to."""
+    if cfg.system == "none" or cfg.stage == "listened" or cfg.published:
         return None
     model = build(cfg)
     if cfg.stage == "timbre":
@@ -799,7 +815,7 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
         anew = {name: x for name, x in model.state_dict().items() if name.startswith("timbre.")}  # begins at random
         model.load_state_dict(runs.weights_of(cfg.start) | anew)
     teacher = _taught(cfg, device) if cfg.teacher else None
-    tests = Tests(corpora.load(cfg.corpus, "validation", cfg.preset), 2, cfg.tested // 2, cfg.prompts)
+    tests = Tests(corpora.load(cfg.corpus, "validation", cfg.preset), 2, cfg.tested // 2, cfg.wording)
     return training.Task(model, draw, Lesson(cfg, draw.questions, teacher), evaluation.Criterion(
         CRITERION, lambda m: np.mean([metrics.si_sdr(est, item["sources"]).mean() for item, est in answers(m, tests)])))
 
@@ -807,7 +823,8 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
 def _taught(cfg: Config, device: str = "auto") -> nn.Module:
     """The teacher of a config, which learns no more."""
     teacher = build(cfg.teacher).requires_grad_(False)
-    teacher.load_state_dict(runs.weights_of(cfg.teacher))
+    if not cfg.teacher.published:
+        teacher.load_state_dict(runs.weights_of(cfg.teacher))
     return teacher.eval().to(training.resolve(device))
 
 
@@ -858,6 +875,17 @@ def _fitting(out, item: dict, cfg: Config):
     return out[linear_sum_assignment(np.nan_to_num(gain.numpy(), nan=-100, neginf=-100), maximize=True)[1]]
 
 
+#: SDR of mixtures themselves, by their bytes: all models of a process are tested on the same ones.
+_BEFORE: dict[bytes, object] = {}
+
+
+def _unprocessed(mix, sources):
+    key = hashlib.sha256(sources.numpy().tobytes()).digest()
+    if key not in _BEFORE:
+        _BEFORE[key] = metrics.bss_eval(mix.expand_as(sources), sources, permute=False)[0]
+    return _BEFORE[key]
+
+
 def separated(found) -> dict:
     """``sdr``, ``sir``, ``sar``, ``sdri`` and ``si_sdr``, dB, of every source of a test; see `metrics.bss_eval`.
 
@@ -868,7 +896,7 @@ def separated(found) -> dict:
     for item, est in found:
         sources, est = item["sources"], est + 1e-3 * item["mix"]
         sdr, sir, sar = metrics.bss_eval(est, sources, permute=False)
-        before = metrics.bss_eval(item["mix"].expand_as(sources), sources, permute=False)[0]
+        before = _unprocessed(item["mix"], sources)
         for name, values in (("sdr", sdr), ("sir", sir), ("sar", sar), ("sdri", sdr - before),
                              ("si_sdr", metrics.si_sdr(est, sources))):
             scores[name] += values.tolist()
@@ -887,6 +915,7 @@ def score(model, cfg: Config) -> dict:
         mask that follows its gradient gives an answer that it likes better than the sound itself, and
         ``fooled_si_sdr``, dB, of those answers.
     """
+    model = build(cfg) if cfg.published else model
     if cfg.stage == "listened":
         return listened(cfg)
     if cfg.stage == "prompts":
@@ -895,12 +924,12 @@ def score(model, cfg: Config) -> dict:
         scores = {"accuracy": recognised(model, cfg, "test", cfg.corpus)}
         return scores | (fooled(model, cfg) if cfg.stage == "critic" else {})
     corpus = corpora.load(cfg.corpus, "test", cfg.preset)
-    tests = Tests(corpus, 2, cfg.tested, cfg.prompts)
+    tests = Tests(corpus, 2, cfg.tested, cfg.wording)
     scores = separated(answers(model, tests))
     if model is not None:
         scores["params/model"] = [sum(p.numel() for p in model.unet.parameters()) / 1e6]
     if hasattr(corpus, "recordings"):
-        scores |= scoring.on("three", separated(answers(model, Tests(corpus, 3, cfg.tested // 2, cfg.prompts))))
+        scores |= scoring.on("three", separated(answers(model, Tests(corpus, 3, cfg.tested // 2, cfg.wording))))
         if model is not None and cfg.system in READ:
             other = answers(model, tests, asked=lambda item: [text.prompt([item["absent"]])])
             scores["absent"] = [float(audio.db(audio.rms(est[0])) - audio.db(audio.rms(item["mix"])))
@@ -917,7 +946,7 @@ def recognised(model, cfg: Config, split: str, name: str, prompts: PromptEncoder
     if cfg.stage == "timbre":
         found = ((item, out) for item, out in evaluation.each(model, corpus))
     else:
-        asked = questions(tuple(names), (1,))[0]
+        asked = questions(tuple(names), (1,), cfg if cfg.published else None)[0]
         pooled = asked([text.prompt([name]) for name in names])["pooled"] if prompts is None else prompts(names)[2]
         read = model.read(pooled.to(device))
         if cfg.stage == "sight":
