@@ -190,6 +190,14 @@ def test_a_tables_rows_are_drawn_against_the_paper_where_they_were_run():
     assert figure._supxlabel.get_text() == "Gain (dB, higher is better)"
 
 
+def test_a_row_about_one_column_has_no_diamond_in_another():
+    rows = {Row("a", split, only=split): [seed(1.0)] for split in ("test", "loud")}
+    table = Table("table1", "1", "Table 1", TABLE.metrics, tuple(rows), TABLE.splits, "")
+    first, second = plots.against("toy", table, rows).axes
+    assert [line.get_ydata()[0] for line in first.lines if line.get_marker() == "D"] == [0]
+    assert not [line for line in second.lines if line.get_marker() == "D"]
+
+
 def test_rows_of_one_method_share_a_colour():
     found = plots.colours(TABLE)
     assert list(found) == ["a & b", "ours", "a, again", "not run"]

@@ -256,8 +256,8 @@ class Sheet:
                     values.add(row.key, self.corpus(row, split), metric.key, split, seed, r.mean(score), r.id)
         values.unlearned.update(self._unlearned(found))
 
-    def _unlearned(self, found: dict[Row, list]) -> dict[str, str]:
-        """Rows that are no better than the table's floor, by its first metric and split: key -> title."""
+    def _unlearned(self, found: dict[Row, list]) -> dict[tuple[str, str], str]:
+        """Rows that are no better than the table's floor, by its first metric and split: (key, corpus) -> title."""
         if self.table.floor is None:
             return {}
         metric, split = self.table.metrics[0], next(iter(self.table.splits))
@@ -272,5 +272,6 @@ class Sheet:
         def floor(row):
             return floors.get(self.corpus(row)) if isinstance(self.table.floor, str) else sign * self.table.floor
 
-        return {row.key: row.title for row in found if row.role != "reference"
+        return {(row.key, self.corpus(row, one)): row.title for row in found for one in self.table.splits
+                if row.role != "reference"
                 and None not in (value := reached(row), least := floor(row)) and value <= least}

@@ -536,15 +536,17 @@ def against(paper: str, table, records: dict, metric: str | None = None):
     from matplotlib.lines import Line2D
 
     from weaklib.tables import printed
-    told, rows = printed(paper, table.name), [row for row, found in records.items() if found]
+    rows = [row for row, found in records.items() if found]
     metric = next(one for one in table.metrics if metric in (None, one.key))
+    told = {(row, split): value for (key, name, split), value in printed(paper, table.name).items() for row in rows
+            if (key, name) == (row.key, metric.key) and table.covers(row, split)}
     splits = {split: words for split, words in table.splits.items() if any(
-        (row.key, metric.key, split) in told or table.seeds(row, metric, split, records[row]) for row in rows)}
+        (row, split) in told or table.seeds(row, metric, split, records[row]) for row in rows)}
     has_paper = False
     figure, axes = _figure(1, 9.0, 0.9 + 0.28 * len(rows), n_columns=max(1, len(splits)), sharey=True)
     for ax, (split, words) in zip(axes, splits.items()):
         for y, row in enumerate(rows):
-            values, theirs = table.seeds(row, metric, split, records[row]), told.get((row.key, metric.key, split))
+            values, theirs = table.seeds(row, metric, split, records[row]), told.get((row, split))
             if theirs:
                 ax.plot(float(theirs), y, "D", ms=6, mfc="none", mec="black", zorder=3)
                 has_paper = True

@@ -1,4 +1,4 @@
-"""The corpora `instruments` and `instruments_pool`: always sounding, each class like itself, and nothing in two places."""
+"""The corpora `instruments` and `instruments_pool`: they sound all the time, like themselves, and share nothing."""
 import os
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import torch
 
 from weaklib import files
 from weaklib.audio import rms
-from weaklib.corpora import SPLITS, datasheet, instruments, load, phrases, rooms
+from weaklib.corpora import SPLITS, datasheet, instruments, load, music21, phrases, rooms
 from weaklib.corpora.pieces import Line
 from weaklib.files import WeaklibError
 
@@ -116,7 +116,7 @@ def features(x):
 
 
 def hits(heard, asked):
-    """Share of the items of `asked` whose nearest centroid of `heard`, both lists of corpora, is that of their class."""
+    """Share of the items of `asked` that are nearest to the mean of their class in `heard`; both lists of corpora."""
     points = [(item["labels"][0], features(item["mix"].numpy())) for corpus in heard for item in corpus]
     scale = np.std([point for _, point in points], axis=0)
     centroids = {label: np.mean([p for name, p in points if name == label], axis=0) for label in WHO}
@@ -256,10 +256,11 @@ def test_recordings_of_a_class_differ():
     assert 0.4 < np.mean(wet) < 0.8
 
 
-def test_there_is_as_much_as_announced():
+def test_there_is_as_much_as_announced_of_the_classes_of_music21():
     sizes = instruments.Instruments.SIZES
     assert sizes["laptop"]["recordings"] == (40, 6, 12) and sizes["laptop"]["pool"] == (60, 6, 6)
     assert all(size["duration"] * SR == CUT for size in sizes.values())
+    assert tuple(WHO) == tuple(music21.N_VIDEOS)
     assert round(0.05 * sizes["laptop"]["recordings"][0]) == 2
 
 

@@ -3,7 +3,8 @@
 `instruments` stands in for MUSIC-21, `instruments_pool` for what an audio-text model has heard before. A *recording*
 is a phrase that is played once: by an instrument whose voice is drawn anew, in a room or in none, through a device. It
 is cut into items, as a video of MUSIC-21 is. Voices of the two corpora are apart: other programs of the SoundFont where
-there are several, other shifts of its samples, tunings, resonances, onsets and releases; see `VOICES`.
+there are enough that sound like the class, and always other shifts of its samples, tunings, resonances, onsets and
+releases; see `VOICES`.
 
 Contents
 --------
@@ -105,9 +106,9 @@ class Instrument:
 INSTRUMENTS = {  # in the order of MUSIC-21
     "bagpipe": Instrument((109,), (109,), 67, 82, phrases.PIPES),
     "clarinet": Instrument((71,), (71,), 52, 84, phrases.WIND),
-    "flute": Instrument((73,), (72, 75), 60, 91, phrases.WIND),
+    "flute": Instrument((73,), (72, 73), 60, 91, phrases.WIND),
     "drum": Instrument((0, 8, 40), (16, 24, 32), 35, 57, phrases.KIT, drums=True),
-    "acoustic guitar": Instrument((25,), (24,), 40, 76, phrases.STRUMMED),
+    "acoustic guitar": Instrument((25,), (24, 25), 40, 76, phrases.STRUMMED),
     "ukulele": Instrument((24,), (24,), 60, 81, phrases.STRUMMED, size=7, body=((250, -8), (700, 6))),
     "accordion": Instrument((21,), (23,), 50, 86, phrases.BELLOWS),
     "bassoon": Instrument((70,), (70,), 34, 65, phrases.WIND),
@@ -119,10 +120,10 @@ INSTRUMENTS = {  # in the order of MUSIC-21
     "saxophone": Instrument((65, 66), (64, 67), 46, 80, phrases.WIND),
     "cello": Instrument((42,), (42,), 36, 72, phrases.BOWED),
     "violin": Instrument((40,), (40,), 55, 91, phrases.BOWED),
-    "electric bass": Instrument((33, 35, 36), (34, 37), 28, 55, phrases.BASS),
-    "piano": Instrument((0, 2), (1, 3), 28, 98, phrases.KEYS),
+    "electric bass": Instrument((33, 36), (34, 35, 37), 28, 55, phrases.BASS),
+    "piano": Instrument((0, 1), (2, 3), 28, 98, phrases.KEYS),
     "banjo": Instrument((105,), (105,), 50, 79, phrases.BANJO),
-    "trumpet": Instrument((56,), (56, 59), 54, 82, phrases.WIND),
+    "trumpet": Instrument((56,), (56,), 54, 82, phrases.WIND),
     "pipa": Instrument((106,), (104, 106), 52, 86, phrases.LUTE),
 }
 
@@ -243,9 +244,10 @@ class Instruments(Corpus):
         bends = phrases.bends(rng, who.manner, notes, voice["rate"], seconds)
         swells = phrases.swells(rng, who.manner, notes, VOICES[self.name].soft, seconds)
         inst.pitch_bends = [pretty_midi.PitchBend(round(BEND * cents), time) for time, cents in bends.tolist()]
-        inst.control_changes = [
-            *fluid.changes(semitones=voice["size"], cents=voice["cents"], release=1200 * np.log2(voice["release"])),
-            *(pretty_midi.ControlChange(EXPRESSION, round(127 * level ** 0.5), time) for time, level in swells.tolist())]
+        inst.control_changes = fluid.changes(semitones=voice["size"], cents=voice["cents"],
+                                             release=1200 * np.log2(voice["release"]))
+        inst.control_changes += [pretty_midi.ControlChange(EXPRESSION, round(127 * level ** 0.5), time)
+                                 for time, level in swells.tolist()]  # its square is what it is heard as
         return inst
 
     @cached_property
