@@ -12,6 +12,8 @@ read
 from __future__ import annotations
 
 import io
+import os
+import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -19,7 +21,15 @@ import numpy as np
 
 from weaklib.files import WeaklibError
 
-with redirect_stdout(io.StringIO()):  # it imports pyfluidsynth, which prints what it found where CI is set
+if sys.platform == "darwin":  # only shells, and Homebrew's own Python, know where its libraries are
+    os.environ.setdefault("HOMEBREW_PREFIX", "/opt/homebrew")
+with redirect_stdout(io.StringIO()):  # pyfluidsynth prints what it found where CI is set
+    try:
+        import fluidsynth  # noqa: F401
+    except ImportError:
+        pass
+    except OSError:  # a library for another processor, or without what it needs: as good as none, also to pretty_midi
+        sys.modules["fluidsynth"] = None
     import pretty_midi
 
 CONDUCTING = ("set_tempo", "time_signature", "key_signature")  # events that are about all tracks
@@ -33,7 +43,7 @@ def instrument(notes, program: int, is_drum: bool = False, name: str = "") -> pr
     notes : array, shape=(n, 4)
         Onset (s), offset (s), MIDI pitch, velocity (1 to 127).
     program : int
-        General MIDI program, 0-based; the drum kit if `is_drum`.
+        General MIDI program, 0-based; if `is_drum`, the drum kit, of which 0 is the standard one.
     """
     inst = pretty_midi.Instrument(program, is_drum, name)
     inst.notes = [pretty_midi.Note(int(velocity), int(pitch), onset, offset)
