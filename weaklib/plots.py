@@ -14,6 +14,8 @@ masks
     Where each source may have energy, over the spectrogram of the mixture.
 constant_q
     Constant-Q spectrograms as networks are given them, and as they make them.
+pictures
+    What is seen, where a method is given frames of a video.
 rolls
     Piano rolls of several tracks over each other.
 compare_rolls
@@ -261,6 +263,29 @@ def constant_q(pictures: dict, transform):
     axes[-1].set_xlabel("seconds")
     figure.colorbar(image, ax=axes, label="dB re the maximum", aspect=40)
     return _close(figure, f"Constant-Q spectrograms under each other, from A0 to C8: {', '.join(pictures)}.")
+
+
+def pictures(images: dict, *, n_columns: int = 7):
+    """Draw small pictures in rows, each under its title.
+
+    Parameters
+    ----------
+    images : dict of str to array or Tensor, shape=(3, height, width)
+        Title -> red, green and blue, 0 to 1.
+    n_columns : int
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    n_columns = min(n_columns, len(images))
+    figure, axes = _figure(-(-len(images) // n_columns), 1.1 * n_columns, 1.25, n_columns)
+    for ax, (title, image) in zip(axes, images.items()):
+        ax.imshow(np.moveaxis(audio.to_numpy(image), 0, -1), interpolation="nearest")
+        ax.set_title(title, fontsize=8)
+    for ax in axes:
+        ax.axis("off")
+    return _close(figure, f"Small pictures in rows: {', '.join(images)}.")
 
 
 def rolls(tracks: dict, *, frame_rate: float = 32.0, lowest: int = 21):
