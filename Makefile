@@ -1,4 +1,4 @@
-# make results | test | quick | lab | workshop | clean | install | lock | help
+# make results | test | quick | lab | workshop | book | clean | install | lock | help
 #
 # One environment, .venv, with the exact versions of requirements.lock; installed once, and again when they change.
 
@@ -6,6 +6,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/installed
 BROWSER := $(VENV)/browser
+SPHINX  := $(VENV)/sphinx
 ARGS    ?=
 # Threads that wait by spinning slow everything down thirtyfold beside another busy process.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -14,11 +15,11 @@ SUPPORTED = import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] 
 PYTHON  ?= $(shell for p in python3.11 python3.12 python3 python; do \
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: results test quick lab workshop install lock clean help
+.PHONY: results test quick lab workshop book install lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@awk -F ":.*## " '/^[a-z]*:.*## / {printf "  make %-11s%s\n", $$1, $$2}' Makefile
 
 results: $(STAMP)  ## install, train, execute every notebook, write every table (ARGS="--preset smoke --only 01")
 	$(BIN)/python run_all.py $(ARGS)
@@ -38,10 +39,14 @@ lab: $(STAMP)  ## install and open JupyterLab
 workshop: $(STAMP)  ## write copies of the notebooks for students and teachers into workshop/
 	$(BIN)/python -m weaklib.workshop
 
+book: $(SPHINX)  ## build the book in book/_build/html: notebooks, results, datasheets, API
+	rm -rf book/api
+	$(BIN)/python -m sphinx -q -c book -d book/_build/doctrees . book/_build/html $(ARGS)
+
 install: $(STAMP)  ## install into .venv
 
 clean:  ## forget .venv, everything rendered and trained, and this machine's tables
-	rm -rf $(VENV) .weaklib results/local
+	rm -rf $(VENV) .weaklib results/local book/api book/_build
 
 $(STAMP): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null || { echo "weaklib needs Python 3.11 or 3.12 with venv:" \
@@ -58,6 +63,11 @@ $(BROWSER): $(STAMP)
 	@$(CHROMIUM)
 	@touch $@
 
+# Beside the locked versions, not among them: nothing that is trained or measured depends on it.
+$(SPHINX): $(STAMP)
+	$(BIN)/python -m pip install --no-build-isolation -e ".[book]"
+	@touch $@
+
 # Installs a package unless `have` finds it, where that needs no password; goes on in any case.
 define APT
 apt() { \
@@ -72,7 +82,7 @@ endef
 # FluidSynth is the one library that pip does not bring; without it all that plays no instrument still works.
 define FLUIDSYNTH
 $(APT); \
-have() { $(BIN)/python -c 'import fluidsynth' 2>/dev/null; }; \
+have() { $(BIN)/python -c 'import weaklib.midi, fluidsynth' 2>/dev/null; }; \
 apt libfluidsynth3; \
 have || echo "FluidSynth is missing, which plays the instruments: 'sudo apt-get install libfluidsynth3'," \
   "'brew install fluid-synth' or 'conda install -c conda-forge fluidsynth'."

@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-from weaklib import presets
+from weaklib import files, presets
 from weaklib.files import WeaklibError
 
 NOTEBOOKS = Path(__file__).resolve().parent / "notebooks"
@@ -22,6 +22,7 @@ NOTEBOOKS = Path(__file__).resolve().parent / "notebooks"
 def main(argv: list[str] | None = None, folder: Path = NOTEBOOKS) -> int:
     """Do what the command line says with the notebooks of a folder; returns the exit status."""
     args = parse(argv)
+    files.printable()
     try:
         validate(args)
         from weaklib import session  # what it needs may not be installed

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from weaklib import jobs, runs, training
+from weaklib import files, jobs, runs, training
 from weaklib.files import WeaklibError
 
 STEPS = 30
@@ -149,6 +150,16 @@ def test_two_processes_of_this_machine_one_is_killed_and_the_records_are_the_sam
     assert 2 <= len(processes) <= 3 and str(os.getpid()) not in processes
     assert {name: history for name, (_, _, history, _) in expected.items()} == shown
     assert dict(os.environ) == before
+
+
+@pytest.mark.slow
+def test_processes_where_no_signal_can_be_blocked_and_no_resources_are_tracked(store, expected, monkeypatch):
+    """As on Windows."""
+    monkeypatch.setattr(files, "WINDOWS", True)
+    monkeypatch.setattr(jobs, "resource_tracker", None)
+    monkeypatch.setattr(jobs, "signal", SimpleNamespace(SIGINT=signal.SIGINT, signal=signal.signal))
+    outcome = jobs.work(grid(), device="cpu", n=2, trainer=train)
+    assert sorted(outcome.trained) == sorted(expected) and not outcome.failed and results(grid()) == expected
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import threading
 import warnings
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from glob import glob
 
 from weaklib import __version__, files, progress
 from weaklib.files import WeaklibError
@@ -24,8 +25,7 @@ STOPS = ("SIGTERM", "SIGHUP")
 def main(argv: list[str] | None = None) -> int:
     """Do what the command line says; returns the exit status."""
     args = parse(argv)
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # the name of a file need not be in the terminal's alphabet
+    files.printable()  # the name of a file need not be in the terminal's alphabet
     quiet = args.quiet or not sys.stderr.isatty()  # a bar that is redrawn fills a log
     try:
         with _stopping(), progress.told(_nobody) if quiet else nullcontext():
@@ -109,9 +109,9 @@ def _transcribe(args) -> int:
 
 def _each(args, do) -> int:
     """Do it with every file, and go on with the next one after one that is not to be read."""
-    paths = [files.path(name) for name in args.file]
-    stems = [path.stem for path in paths]
-    if twice := [str(path) for path in paths if stems.count(path.stem) > 1]:
+    paths = [files.path(name) for name in _expanded(args.file)]
+    stems = [path.stem.casefold() for path in paths]  # most disks of macOS and Windows ignore case
+    if twice := [str(path) for path, stem in zip(paths, stems) if stems.count(stem) > 1]:
         raise WeaklibError(f"{' and '.join(twice)} would be written under the same names; give them one by one, with "
                            "another --out.")
     status = 0
@@ -126,6 +126,11 @@ def _each(args, do) -> int:
         else:
             _say(() if args.quiet else written)
     return status
+
+
+def _expanded(names: list[str]) -> list[str]:
+    """Replace patterns such as ``*.mp3`` by the names they match, which the shells of Windows leave to the program."""
+    return [found for name in names for found in (files.WINDOWS and sorted(glob(name)) or [name])]
 
 
 def _methods(args) -> int:

@@ -219,8 +219,10 @@ def _opened(path):
     """Open a file to be read; whatever goes wrong with it, here and in the block, comes out as one sentence."""
     path, f = found(path), None
     try:
-        with open(path, "rb") as opened, ExitStack() as stack:
-            f = _reader(opened.fileno(), path, stack)
+        # By number, so that no library sees the name: that need not be text, and may end in .raw.
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        with open(number, "rb", buffering=0) as opened, ExitStack() as stack:
+            f = _reader(opened, path, stack)
             yield f
     except (WeaklibError, ModuleNotFoundError):
         raise
@@ -256,17 +258,22 @@ def _unread(path, e: OSError) -> WeaklibError:
                         "another place.")
 
 
-def _reader(fd: int, path: Path, stack: ExitStack):
+def _reader(opened: io.FileIO, path: Path, stack: ExitStack):
     """Choose who reads an open file; what that opens goes on `stack`."""
-    kinds = (_Exact, _Coded) if os.read(fd, len(EXACT[0])) in EXACT else (_Coded, _Exact)
+    kinds = (_Exact, _Coded) if opened.read(len(EXACT[0])) in EXACT else (_Coded, _Exact)
     errors = []
     for kind in kinds:
-        os.lseek(fd, 0, os.SEEK_SET)
+        opened.seek(0)
         try:
-            return kind(fd, path, stack)
+            return kind(opened, path, stack)
         except _Passed as e:
             errors.append(str(e))
     raise WeaklibError(f"{path} {next(filter(None, errors), NO_AUDIO)}.")
+
+
+def _handed(opened):
+    """Return what a library in C takes for an open file: its number, or on Windows the file itself."""
+    return opened if files.WINDOWS or isinstance(opened, io.BytesIO) else opened.fileno()
 
 
 class _Passed(Exception):
@@ -276,18 +283,19 @@ class _Passed(Exception):
 class _Exact:
     """What soundfile reads: samples as they are, or packed without loss."""
 
-    def __init__(self, fd: int, path: Path, stack: ExitStack):
+    def __init__(self, opened: io.FileIO, path: Path, stack: ExitStack):
         import soundfile
-        try:  # not by its name: that need not be text, and may end in .raw
-            self._file = f = stack.enter_context(soundfile.SoundFile(fd, closefd=False))
+        try:
+            self._file = f = stack.enter_context(soundfile.SoundFile(_handed(opened), closefd=False))
         except soundfile.SoundFileError as e:
             raise _Passed from e
-        if f.subtype.startswith(("MPEG", "VORBIS", "OPUS")) or f.frames >= ALL or f.format == "FLAC" and _joined(fd):
+        if (f.subtype.startswith(("MPEG", "VORBIS", "OPUS")) or f.frames >= ALL
+                or f.format == "FLAC" and _joined(opened)):
             raise _Passed
         if not f.frames:  # as it is with recordings that broke off before their header was written
             raise _Passed("holds no samples; record or export it again")
         self.path, self.sr, self.n_channels, self.done = path, f.samplerate, f.channels, 0
-        self._size = os.fstat(fd).st_size
+        self._size = os.fstat(opened.fileno()).st_size
 
     def blocks(self, start: int, size: int = BLOCK) -> Iterator[np.ndarray]:
         f = self._file
@@ -306,13 +314,13 @@ class _Exact:
 class _Coded:
     """What FFmpeg decodes, frame by frame to the end."""
 
-    def __init__(self, fd: int, path: Path, stack: ExitStack):
+    def __init__(self, opened: io.FileIO, path: Path, stack: ExitStack):
         import av
-        stated = _promised(fd)
-        # By number, not by name, which FFmpeg could take for an address; and a playlist leads to no other file.
-        options = {"fd": str(fd), "protocol_whitelist": "fd"}
-        try:
-            container = av.open("fd:", container_options=options, metadata_errors="replace")
+        stated, source, options = _promised(opened), _handed(opened), {"protocol_whitelist": "fd"}
+        if isinstance(source, int):  # not by name, which FFmpeg could take for an address
+            source, options["fd"] = "fd:", str(source)
+        try:  # "fd" alone: a playlist leads to no other file
+            container = av.open(source, container_options=options, metadata_errors="replace")
         except (av.error.FFmpegError, ValueError) as e:
             raise _Passed from e
         self._container = stack.enter_context(container)
@@ -320,7 +328,7 @@ class _Coded:
         if stream is None:
             raise _Passed("has no sound in it; choose a recording" if len(container.streams) else "")
         self.path, self.sr, self.n_channels, self.done = path, 0, 0, 0
-        self._size, self._good, self._junk = os.fstat(fd).st_size, 0, 0
+        self._size, self._good, self._junk = os.fstat(opened.fileno()).st_size, 0, 0
         self._stated = stated if container.format.name == "mp3" else 0
         self._frames = self._decoded()
         first = next(self._frames, None)  # which is right about the rate and the channels, as headers need not be
@@ -397,13 +405,13 @@ class _Coded:
                           f"decoded is {n_seconds:.1f} s.", stacklevel=2)
 
 
-def _promised(fd: int) -> int:
+def _promised(opened: io.FileIO) -> int:
     """How many samples an mp3 says to have, at least, or 0."""
-    start = os.read(fd, 10)
+    start = opened.read(10)
     tag = sum(byte << 7 * k for k, byte in enumerate(start[:5:-1])) + 10 if start.startswith(b"ID3") else 0
-    os.lseek(fd, tag, os.SEEK_SET)
-    frame = os.read(fd, 128)
-    os.lseek(fd, 0, os.SEEK_SET)
+    opened.seek(tag)
+    frame = opened.read(128)
+    opened.seek(0)
     for name, at in ((b"Xing", 8), (b"Info", 8), (b"VBRI", 14)):
         if frame[:1] == b"\xff" and (begin := frame.find(name)) > 0:
             n_samples = 1152 if frame[1] & 8 else 576  # in each
@@ -412,9 +420,9 @@ def _promised(fd: int) -> int:
     return 0
 
 
-def _joined(fd: int) -> bool:
+def _joined(opened: io.FileIO) -> bool:
     """Whether another flac begins in one."""
-    with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as data:
+    with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return any(data.find(begin, 1) >= 0 for begin in FLAC)
 
 
@@ -499,20 +507,20 @@ def writing(path, sr: int, n_channels: int, n_samples: int):
     container = "WAV" if 4 * n_channels * n_samples < 2 ** 32 - 2 ** 12 else "RF64"
     path = files.path(path)
     with files.replacing(path) as tmp, tmp.open("r+b") as opened:
-        with _written(opened.fileno(), path, sr, n_channels, container, "FLOAT") as add:
+        with _written(opened, path, sr, n_channels, container, "FLOAT") as add:
             yield add
 
 
 @contextmanager
-def _written(to, path: Path, sr: int, n_channels: int, container: str, subtype: str):
-    """Open a sound file, by its number or in memory; yields a function that adds to it."""
+def _written(to: io.IOBase, path: Path, sr: int, n_channels: int, container: str, subtype: str):
+    """Open a sound file, on a disk or in memory; yields a function that adds to it."""
     import soundfile
     error = WeaklibError(f"No {path.suffix.lower()} file has {_format(sr, n_channels)}; resample it"
                          + (", or write a .wav file." if container not in ("WAV", "RF64") else "."))
     if not (sr == int(sr) and 0 < sr < 1 << 31) or container == "OGG" and (sr > 200_000 or n_channels > 255):
         raise error  # in the last case libsndfile crashes
     try:
-        opened = soundfile.SoundFile(to, "w", int(sr), n_channels, subtype, format=container, closefd=False)
+        opened = soundfile.SoundFile(_handed(to), "w", int(sr), n_channels, subtype, format=container, closefd=False)
     except soundfile.SoundFileError as e:
         raise error from e
 
@@ -520,8 +528,9 @@ def _written(to, path: Path, sr: int, n_channels: int, container: str, subtype: 
         try:
             for start in range(0, block.shape[-1], BLOCK):  # in one piece Vorbis takes it all on the stack
                 opened.write(block[:, start:start + BLOCK].T)
-        except soundfile.SoundFileError as e:
-            raise OSError(str(e).rstrip(".")) from e  # of which files.replacing knows what to say
+        except (soundfile.SoundFileError, AssertionError) as e:  # the second where Python did the writing
+            reason = str(e).rstrip(".") or "it could not be written whole"
+            raise OSError(reason) from e  # of which files.replacing knows what to say
 
     with opened:
         yield add

@@ -12,6 +12,10 @@ data
     The folder it reads data sets from.
 write_bytes, write_json, read_json, sha256, lock
     Atomic writing, checked reading, and one builder at a time.
+move, need_space
+    Put what is complete in its place; make sure beforehand that there is room.
+printable
+    Print on any terminal.
 """
 from __future__ import annotations
 
@@ -23,8 +27,13 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+#: On Windows, C libraries do not know the number of a file that Python has opened, and a file that anybody has open
+#: cannot be replaced.
+WINDOWS = sys.platform == "win32"
 
 #: Settings that name a folder.
 SETTINGS = ("WEAKLIB_HOME", "WEAKLIB_DATA")
@@ -59,9 +68,10 @@ def _anchor() -> None:
     is where it was started.
     """
     start = ""
-    if "ipykernel" in sys.modules:
-        with suppress(KeyError, OSError):  # no other system than Linux tells
-            start = os.readlink(f"/proc/{os.environ['JPY_PARENT_PID']}/cwd")
+    if "ipykernel" in sys.modules and not WINDOWS:  # which passes a handle instead of the number
+        import psutil
+        with suppress(KeyError, psutil.Error):
+            start = psutil.Process(int(os.environ["JPY_PARENT_PID"])).cwd()
     for setting in SETTINGS:
         if os.environ.get(setting):
             os.environ[setting] = os.path.abspath(os.path.join(start, path(os.environ[setting])))
@@ -114,7 +124,11 @@ ADVICE = {
     **dict.fromkeys((errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ), "choose another, shorter name"),
     **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), f"a file is where a folder should be: choose another one ({KEPT})"),
     errno.EISDIR: "a folder has that name: choose another one",
+    errno.ENOENT: f"the folder is gone, or its path too long, on Windows 260 characters: choose another one ({KEPT})",
 }
+
+#: Seconds to wait before each further attempt to move a file that another program has open.
+PATIENCE = (0.01, 0.1, 0.5, 1.0, 2.0)
 
 _temporary: set[str] = set()
 
@@ -158,15 +172,27 @@ def replacing(name):
             _temporary.add(tmp)
             os.close(fd)
             yield Path(tmp)
-            with open(tmp, "rb") as f:
+            with open(tmp, "r+b") as f:  # Windows flushes no file that is open for reading only
                 os.fsync(f.fileno())  # a crash of the machine must not leave a name without its bytes
             os.chmod(tmp, 0o644)
-            os.replace(tmp, to)
+            move(tmp, to)
     finally:
         if tmp:
             with suppress(OSError):
                 os.unlink(tmp)
             _temporary.discard(tmp)
+
+
+def move(path, to) -> None:
+    """Move a file or a folder to its place, over a file that is there.
+
+    Windows refuses while any program, such as a virus scanner, has either of them open; that is soon over.
+    """
+    for wait in PATIENCE if WINDOWS else ():
+        with suppress(PermissionError):
+            return os.replace(path, to)
+        time.sleep(wait)
+    os.replace(path, to)
 
 
 def write_bytes(path, data: bytes) -> None:
@@ -203,6 +229,8 @@ def need_space(folder, n_bytes: int, setting: str = KEPT) -> None:
     """
     folder = path(folder)
     while not os.path.exists(folder):  # pathlib's own raises where it may not look
+        if folder == folder.parent:  # a drive letter with no drive
+            raise WeaklibError(f"There is no {folder}; choose another disk ({setting}).")
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
@@ -222,3 +250,10 @@ def lock(path):
         yield held
     finally:
         held.release()
+
+
+def printable() -> None:
+    """Print characters that the terminal, or the file in its place, lacks as codes instead of failing on them."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # that of a notebook takes all
+            stream.reconfigure(errors="backslashreplace")

@@ -81,7 +81,7 @@ def kernel():
         The file through which `weaklib.progress` reports, from within the kernel, how far it is.
     """
     from weaklib.progress import CHANNEL
-    with tempfile.TemporaryDirectory() as tmp:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as tmp:
         channel = Path(tmp) / "progress"
         spec = {"argv": [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}",
                          "--log-level=CRITICAL"],  # the kernel's own log, which is no news to a reader
@@ -152,13 +152,13 @@ class _Watch:
 
     def start(self, cell, cell_index) -> None:
         self.cell += 1
-        self.channel.write_text("")  # what the cell before told is over
+        self.channel.write_text("", encoding="utf-8")  # what the cell before told is over
 
     def left(self, cell) -> float:
         return max(0.1, self.limit - self.seconds())  # 0 would mean forever
 
     def line(self) -> str:
-        told = self.channel.read_text(errors="replace") if self.channel.exists() else ""
+        told = self.channel.read_text(encoding="utf-8", errors="replace") if self.channel.exists() else ""
         return f"{self.name}  {clock(self.seconds())}  cell {self.cell}  {told}"
 
 

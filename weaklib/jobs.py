@@ -33,7 +33,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import current_process, resource_tracker
 
-from weaklib import planning, progress, runs
+from weaklib import files, planning, progress, runs
 from weaklib.files import WeaklibError
 from weaklib.planning import Agenda, Task
 
@@ -490,7 +490,8 @@ class _Local(_Cluster):
                     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
                 return await super().instantiate()
 
-        resource_tracker.ensure_running()  # at its start it would let the signal through again
+        if not files.WINDOWS:  # which has none
+            resource_tracker.ensure_running()  # at its start it would let the signal through again
         stack.callback(_restore, dict(os.environ))  # a nanny changes the environment of its own process too
         stack.enter_context(dask.config.set({
             "distributed.nanny.pre-spawn-environ": {**runs.ENVIRONMENT, **THREADS,

@@ -12,6 +12,8 @@ read
 from __future__ import annotations
 
 import io
+import os
+import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -19,7 +21,15 @@ import numpy as np
 
 from weaklib.files import WeaklibError
 
-with redirect_stdout(io.StringIO()):  # it imports pyfluidsynth, which prints what it found where CI is set
+if sys.platform == "darwin":  # only shells, and Homebrew's own Python, know where its libraries are
+    os.environ.setdefault("HOMEBREW_PREFIX", "/opt/homebrew")
+with redirect_stdout(io.StringIO()):  # pyfluidsynth prints what it found where CI is set
+    try:
+        import fluidsynth  # noqa: F401
+    except ImportError:
+        pass
+    except OSError:  # a library for another processor, or without what it needs: as good as none, also to pretty_midi
+        sys.modules["fluidsynth"] = None
     import pretty_midi
 
 CONDUCTING = ("set_tempo", "time_signature", "key_signature")  # events that are about all tracks

@@ -84,7 +84,8 @@ def _to_file(path: Path, initial: int):
         now = time.monotonic()
         if n > initial and (now - last > 0.5 or n == total):
             last = now
-            path.write_text(f"{desc} {n}/{total}, {(total - n) * (now - start) / (n - initial):.0f} s left")
+            path.write_text(f"{desc} {n}/{total}, {(total - n) * (now - start) / (n - initial):.0f} s left",
+                            encoding="utf-8")
 
     return tell
 
@@ -119,7 +120,7 @@ class Screen:
         self._shown = time.monotonic()
         lines = lines()
         if self._channel:
-            Path(self._channel).write_text(lines[-1])
+            Path(self._channel).write_text(lines[-1], encoding="utf-8")
         elif self._notebook:
             self._display("\n".join(lines))
         elif self._terminal:

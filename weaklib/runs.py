@@ -32,6 +32,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from contextlib import contextmanager, suppress
@@ -419,20 +420,25 @@ def provenance(started: float, seconds: float) -> dict:
 
 def _git(*args) -> str | None:
     root = files.checkout()
-    out = root and subprocess.run(["git", "-C", root, *args], capture_output=True, text=True)
+    try:
+        out = root and subprocess.run(["git", "-C", root, *args], capture_output=True, text=True, encoding="utf-8")
+    except OSError:  # there is no git
+        return None
     return out.stdout.strip() if out and out.returncode == 0 else None
 
 
 def _peak_memory() -> int | None:
-    if platform.system() != "Linux":
-        return None  # Windows has no such module, and macOS counts in other units
-    import resource
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    try:
+        import resource
+    except ModuleNotFoundError:  # on Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2 ** 20
 
 
 def _cpu() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -23,6 +23,7 @@ import json
 import math
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -129,7 +130,7 @@ def keep_buffers() -> None:
     By default it returns every large buffer to the system and asks for it again a moment later, page by page; on some
     machines that costs as much as the arithmetic.
     """
-    if platform.libc_ver()[0] == "glibc":
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # from malloc.h
         libc.mallopt(mmap_threshold, 1 << 30)
@@ -220,7 +221,7 @@ def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, 
     # and needs as much processor time either way.
     if first:
         files.write_bytes(folder / LOG, "".join(lines).encode())  # whole: it is not written again before a checkpoint
-    with (open(folder / LOG if first else os.devnull, "a") as log,
+    with (open(folder / LOG if first else os.devnull, "a", encoding="utf-8") as log,
           closing(_batches(draw, steps, ahead=fabric.device.type == "cuda")) as batches):
         for step in track(steps, desc, total=plan.steps, initial=state.step) if first else steps:
             if plan.patience and state.stale >= plan.patience:
@@ -393,7 +394,7 @@ def _lines(path: Path, step: int | None = None) -> list[str]:
     """Complete lines of a log, up to and including `step`: a killed run may have gone on after its checkpoint."""
     if step == 0 or not path.exists():
         return []
-    lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
     return [line for line in lines if step is None or json.loads(line)["step"] <= step]
 
 

@@ -75,7 +75,8 @@ def load(path) -> tuple[dict, dict]:
     """
     with _opened(path) as f:
         about, sha = json.loads(f.metadata()["about"]), f.metadata()["sha256"]
-        tensors = {name: f.get_tensor(name) for name in f.keys()}
+        # Copies, because Windows replaces no file that is still mapped into memory.
+        tensors = {name: f.get_tensor(name).clone() for name in f.keys()}
     if _digest(tensors) != sha:
         raise WeaklibError(f"Checkpoint {path} is damaged (its checksum differs); nothing was changed: delete it to "
                            "train again.")

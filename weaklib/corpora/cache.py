@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -75,6 +74,6 @@ def _build(path: Path, key: dict, make) -> None:
         made = sorted(f for f in tmp.rglob("*") if f.is_file())
         files.write_json(tmp / MANIFEST, {
             "key": key, "files": {f.relative_to(tmp).as_posix(): files.sha256(f) for f in made}})
-        os.replace(tmp, path)
+        files.move(tmp, path)
     finally:
         shutil.rmtree(tmp, ignore_errors=True)

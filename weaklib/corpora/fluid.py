@@ -41,8 +41,9 @@ def _fluidsynth():
     try:
         import fluidsynth
     except ImportError as e:
-        raise WeaklibError("FluidSynth 2 is missing; install it with 'apt-get install libfluidsynth3', 'brew install "
-                           "fluid-synth' or 'conda install -c conda-forge fluidsynth'.") from e
+        raise WeaklibError("FluidSynth 2 is missing; install it with 'apt-get install libfluidsynth3', "
+                           "'brew install fluid-synth', 'choco install fluidsynth' or 'conda install -c "
+                           "conda-forge fluidsynth'.") from e
     silence = fluidsynth.cfunc("fluid_set_log_function", c_void_p, ("level", c_int, 1), ("fun", c_void_p, 1),
                                ("data", c_void_p, 1))
     for level in (1, 2, 3, 4):  # all but panic: errors are checked here, and the rest is about sound cards

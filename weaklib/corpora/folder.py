@@ -154,7 +154,7 @@ def _find(root: Path) -> tuple[dict[str, tuple[Path, str, int]], list[tuple[str,
     if not root.is_dir():
         raise WeaklibError(f"There is no folder {root}; check the path after 'folder:'.")
     found, unread, seen = {}, [], {}
-    for path in sorted(walk(root, unread)):
+    for path in sorted(walk(root, unread), key=lambda path: path.parts):  # case-sensitive everywhere
         name = _name(path, root)
         if path.suffix.lower() not in audio.SUFFIXES or path.name.startswith("."):
             continue

@@ -49,11 +49,12 @@ HERE = Path(__file__).parent
 def clean(name: str) -> str:
     """Make a name of a file from what a browser, or somebody in its place, calls it.
 
-    Without folders and without characters that cannot be seen; cut to `NAME` bytes before its suffix; "upload" if
-    nothing remains.
+    Without folders, without characters that cannot be seen and, on Windows, without those that it forbids; cut to
+    `NAME` bytes before its suffix; "upload" if nothing remains.
     """
     name = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
-    stem, suffix = os.path.splitext("".join(c for c in name if c.isprintable()).strip(" ."))
+    forbidden = '<>:"|?*' if files.WINDOWS else ""
+    stem, suffix = os.path.splitext("".join(c for c in name if c.isprintable() and c not in forbidden).strip(" ."))
     if len(suffix.encode()) > SUFFIX:
         stem, suffix = stem + suffix, ""
     stem = stem.encode()[:NAME - len(suffix.encode())].decode(errors="ignore")
