@@ -389,7 +389,7 @@ TABLE15B = _table("15b", "how to ask", (
 
 TABLE16 = Table(
     "table16", "16", "Table 16: which sound is heard, by a classifier in place of listeners", FOUR, tuple(
-        Row(key, words, "listened", {}, {"start": of, "teacher": "judge"}, method=words, random=True, role=role)
+        Row(key, words, "listened", {}, {"heard": of, "teacher": "judge"}, method=words, random=True, role=role)
         for key, words, of, role in (
             ("clipsep_text_star_sup", "CLIPSep-Text*, supervised", "clipsep_text_star_sup", "supervised"),
             ("clipsep_text_star_unsup", "CLIPSep-Text*, unsupervised", "clipsep_text_star_src2", "weak"),
