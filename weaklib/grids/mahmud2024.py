@@ -244,10 +244,10 @@ TABLE2 = _table("2", "a few single sounds, and mixtures", (
                f"start_src{k}") for k in (2, 3, 4)),
     _goes_on("sup_vgg_100", "Supervised, 100 %", 1, "start_events_sup", VGGSOUND, only=VGG, n_seeds=1),
     _supervised("sup_vgg_5", 5, VGGSOUND, only=VGG, n_seeds=1),
-    Row("unsup_vgg_src2", "Unsupervised, mixtures of 2", of="proposed_src2", only=VGG),
+    Row("unsup_vgg_src2", "Unsupervised, mixtures of 2", changes=VGGSOUND, of="proposed_src2", only=VGG),
     *(_semi(f"ssl_vgg_{s}_vgg_{100 - s}_src2", s, 2, "", VGGSOUND | EVENT_LOSS, "start_events_src2", only=VGG,
             n_seeds=1) for s in (5, 75)),
-    Row("unsup_audiocaps_src1to6", "Unsupervised, captions", of="proposed", only=CAPS),
+    Row("unsup_audiocaps_src1to6", "Unsupervised, captions", changes=AUDIOCAPS, of="proposed", only=CAPS),
     _foreign("ssl_vgg_100_audiocaps_100_src1to6", "Single events, mixtures with captions", 3, AUDIOCAPS | CAPTION_LOSS,
              "events", "start_captions")),
     "Recordings divide into those that are heard alone, by their share, and those that are heard in mixtures.",
@@ -312,7 +312,7 @@ TABLE8 = _table("8", "what the losses are worth", (row for name, words in LOSSES
 
 def _weights(number: str, title: str, published: dict, own: str, start: str, on: dict, split: str, kind: str = "full"):
     """Rows with other weights; the reference is the row `own`."""
-    rows = [Row(key, words, of=own, method=words) if loss is None else
+    rows = [Row(key, words, changes=on, of=own, method=words) if loss is None else
             _full(key, words, 3 if on is AUDIOCAPS else 2, {"loss": loss} | on, start, words=words, n_seeds=1,
                   kind=kind)
             for key, (words, loss) in published.items()]
@@ -389,7 +389,7 @@ TABLE15B = _table("15b", "how to ask", (
 
 TABLE16 = Table(
     "table16", "16", "Table 16: which sound is heard, by a classifier in place of listeners", FOUR, tuple(
-        Row(key, words, "listened", {}, {"start": of, "teacher": "judge"}, method=words, random=True, role=role)
+        Row(key, words, "listened", {}, {"heard": of, "teacher": "judge"}, method=words, random=True, role=role)
         for key, words, of, role in (
             ("clipsep_text_star_sup", "CLIPSep-Text*, supervised", "clipsep_text_star_sup", "supervised"),
             ("clipsep_text_star_unsup", "CLIPSep-Text*, unsupervised", "clipsep_text_star_src2", "weak"),
