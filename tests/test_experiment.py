@@ -70,7 +70,7 @@ def test_every_row_of_every_preset_has_a_config_of_its_own(key):
     """
     found = experiment.load(key)
     for preset in ("smoke", "laptop", "full", "gpu", "paper"):
-        own = [row for sheet in found.sheets(preset) for row in sheet.rows if not row.of]
+        own = list(dict.fromkeys(row for sheet in found.sheets(preset) for row in sheet.rows if not row.of))
         configs = [found.config(row, preset) for row in own]
         assert len({cfg.id for cfg in configs}) == len(own)
         assert [cfg.label for cfg in configs] == [row.key for row in own]
@@ -289,9 +289,9 @@ def test_numbers_of_a_split_that_is_a_corpus_of_its_own_come_with_that_corpus(ho
 
 
 @pytest.mark.parametrize("plain, rooms, error, lost", [
-    (1.0, 1.0, 0.4, {}), (0.5, 1.0, 0.4, {"plain": "Plain"}), (0.0, 1.0, 0.4, {"plain": "Plain"}),
-    (1.0, -0.5, 0.4, {}), (1.0, -1.0, 0.4, {"rooms": "Plain, in rooms"}),
-    (1.0, 1.0, 0.5, {"errors_plain": "Plain"}), (1.0, 1.0, 0.6, {"errors_plain": "Plain"})])
+    (1.0, 1.0, 0.4, {}), (0.5, 1.0, 0.4, {("plain", "dry"): "Plain"}), (0.0, 1.0, 0.4, {("plain", "dry"): "Plain"}),
+    (1.0, -0.5, 0.4, {}), (1.0, -1.0, 0.4, {("rooms", "rooms"): "Plain, in rooms"}),
+    (1.0, 1.0, 0.5, {("errors_plain", "dry"): "Plain"}), (1.0, 1.0, 0.6, {("errors_plain", "dry"): "Plain"})])
 def test_a_row_that_is_no_better_than_the_floor_of_its_corpus_has_learned_nothing(home, plain, rooms, error, lost):
     """A floor is another row's mean, or a number; of errors, less is better."""
     keep("input", "full", gain=[0.0, 1.0])

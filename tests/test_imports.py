@@ -20,7 +20,7 @@ ROWS = [row.split() for row in """
     runs
     tables
     claims
-    mixing specs constantq listening
+    mixing specs constantq text listening
     scoring
     papers
     grids

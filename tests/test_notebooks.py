@@ -9,6 +9,8 @@ from weaklib import experiment, headless
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 GIVEN = {"preset": "smoke", "seeds": 1, "device": "cpu", "records": "local", "fresh": False, "interactive": False}
+#: Papers with two notebooks: the first, and the tables that it shows; the second shows the others.
+FIRST = {"mahmud2024": ("04_mahmud2024", {"table1"})}
 CLIP = re.compile(r'<audio[^>]*aria-label="([^"]*)"[^>]*src="data:audio/[^;]+;base64,([^"]+)"')
 
 pytestmark = pytest.mark.slow
@@ -45,8 +47,9 @@ def test_tables_have_their_rows_and_claims_their_verdicts(executed):
     if key in experiment.PAPERS:
         paper, told = experiment.load(key), "\n".join(outputs(nb, "text/markdown"))
         cells = [[cell.strip() for cell in line.split("|")] for line in told.splitlines() if line.startswith("|")]
+        first, names = FIRST.get(key, (source.stem, {sheet.table.name for sheet in paper.sheets("smoke", 1)}))
         for sheet in paper.sheets("smoke", 1):
-            for row in sheet.rows:
+            for row in sheet.rows if (sheet.table.name in names) == (source.stem == first) else []:
                 mine = next(line for line in cells if line[1].removesuffix(" †") == row.title)
                 assert any(re.match(r"\**-?\d+\.\d", cell) for cell in mine[2:]), row.title
         untested = next((line for line in told.splitlines() if line.startswith("Not tested here: ")), "")

@@ -190,6 +190,14 @@ def test_a_tables_rows_are_drawn_against_the_paper_where_they_were_run():
     assert figure._supxlabel.get_text() == "Gain (dB, higher is better)"
 
 
+def test_a_row_about_one_column_has_no_diamond_in_another():
+    rows = {Row("a", split, only=split): [seed(1.0)] for split in ("test", "loud")}
+    table = Table("table1", "1", "Table 1", TABLE.metrics, tuple(rows), TABLE.splits, "")
+    first, second = plots.against("toy", table, rows).axes
+    assert [line.get_ydata()[0] for line in first.lines if line.get_marker() == "D"] == [0]
+    assert not [line for line in second.lines if line.get_marker() == "D"]
+
+
 def test_rows_of_one_method_share_a_colour():
     found = plots.colours(TABLE)
     assert list(found) == ["a & b", "ours", "a, again", "not run"]
@@ -281,6 +289,19 @@ def test_flows_lead_from_box_to_box_and_tell_what_is_made_from_what_is_given():
     assert "a to b (f)" in figure.alt and "a to a (alike)" in figure.alt
 
 
+def test_pictures_stand_in_rows_under_their_titles():
+    red = np.zeros((3, 2, 4), np.float32)
+    red[0, 0, 3] = 1  # the upper right pixel
+    figure = plots.pictures({name: torch.from_numpy(red) for name in "abc"}, n_columns=2)
+    titled = [ax for ax in figure.axes if ax.images]
+    assert [ax.get_title() for ax in titled] == ["a", "b", "c"]
+    figure.draw_without_rendering()
+    (xa, ya), (xb, yb), (xc, yc) = (ax.get_position().p0 for ax in titled)
+    assert ya == pytest.approx(yb) and xa == pytest.approx(xc) and xa < xb and yc < ya
+    drawn = titled[0].images[0].get_array()
+    assert drawn.shape == (2, 4, 3) and drawn[0, 3].tolist() == [1, 0, 0] and drawn.sum() == 1
+
+
 def test_a_trade_is_drawn_with_an_area_for_every_weight():
     figure = plots.trade({"M = 4": {"none": {0: [(10.0, 8.0)]}, "l1": {8.0: [(12, 7), (14, 8)], 2.0: [(11, 9)]}},
                           "M = 8": {"l1": {2.0: [(1, 2)], 4.0: [(3, 4)], 8: []}}}, xlabel="1S", ylabel="MSi")
@@ -323,9 +344,10 @@ def test_every_figure_has_alternative_text():
                plots.sweep({"one": {"a & b": {1: [0.0]}}}, xlabel="share", ylabel="dB"),
                plots.trade({"a & b": {"l1": {1: [(0.0, 1.0)]}}}, xlabel="1S", ylabel="MSi"),
                plots.constant_q({"a & b": -np.ones((50, 88))}, ConstantQ(12)),
-               plots.flows({"a & b": ({"x": (0, 0), "y": (0, 1)}, [("x", "y", "f")], [])})]
+               plots.flows({"a & b": ({"x": (0, 0), "y": (0, 1)}, [("x", "y", "f")], [])}),
+               plots.pictures({"a & b": np.zeros((3, 4, 4))})]
     assert all(figure.alt.endswith(".") and len(figure.alt) > 20 for figure in figures)
-    assert sum("a & b" in figure.alt for figure in figures) == 9
+    assert sum("a & b" in figure.alt for figure in figures) == 10
 
 
 def test_a_notebook_keeps_alternative_text():

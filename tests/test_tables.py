@@ -87,6 +87,13 @@ def test_a_split_may_go_by_another_name_in_records_and_a_row_may_be_about_one_sp
         ("one", "val"), ("other", "train"), ("other", "val")]
 
 
+def test_of_two_rows_with_one_key_each_shows_what_is_printed_of_its_own_split(paper):
+    paper({("one", "gain", "train"): "3.0", ("one", "gain", "val"): "5.0"})
+    rows = tuple(Row("one", f"One, {split}", only=split) for split in ("train", "val"))
+    _, body, _ = rendered(table(rows=rows, splits={"train": "", "val": ""}), {"here": records(rows)})
+    assert body == {"One, train": ["3.0", "–"], "One, val": ["–", "5.0"]}
+
+
 def test_what_is_better_neither_way_has_no_best(paper):
     shift = Metric("gain", "Shift", "semitones", better="")
     assert shift.heading == "Shift (semitones)" and bold(shift, records(a=[3.0], b=[-2.0])) == [set()]
@@ -255,12 +262,13 @@ def test_a_table_without_a_file_of_numbers_is_told():
 #: What is printed beside the rows of a table: not of a model, but about several, or of another paper's.
 ABOUT = {("wisdom2020", "enhancement"): {"ratio"}, ("wisdom2020", "figure2"): {
     "mismatch_1or2src_libri", "mismatch_1or2src_wsj", "mismatch_2src_high", "mismatch_2src_low", "pooled_std",
-    "small_supervision_pct", "sota_wsj8k_nachmani", "sota_wsj8k_wavesplit", "unsup_vs_sup_2src_anechoic"}}
+    "small_supervision_pct", "sota_wsj8k_nachmani", "sota_wsj8k_wavesplit", "unsup_vs_sup_2src_anechoic"},
+    ("mahmud2024", "table15b"): {"oct", "oct_pp"}}
 
 
 @pytest.mark.parametrize("key", experiment.PAPERS)
 def test_every_row_that_a_paper_prints_is_in_the_grid(key):
-    """With its metrics and splits, and once; of several rows with one key, each is about another corpus."""
+    """With its metrics and splits, and once; of several rows with one key, each is about another corpus or split."""
     paper = experiment.load(key)
     for table_ in [one for one in paper.grid.tables if one.name != "text"]:  # which is about anything
         printed, about = tables.printed(key, table_.name), ABOUT.get((key, table_.name), set())
@@ -268,10 +276,9 @@ def test_every_row_that_a_paper_prints_is_in_the_grid(key):
                  for split in table_.splits}
         assert {cell for cell in printed if cell[0] not in about} <= cells, table_.name
         assert about == {row for row, _, _ in printed} - {row.key for row in table_.rows}, table_.name
-        assert len({(row.key, row.of) for row in table_.rows}) == len(table_.rows)
-    keys = [row.key for table_ in paper.grid.tables for row in table_.rows if not row.of]
-    keys += [row.key for row in paper.grid.others]
-    assert len(set(keys)) == len(keys)
+        assert len({(row.key, row.of, row.only) for row in table_.rows}) == len(table_.rows)
+    own = {row for table_ in paper.grid.tables for row in table_.rows if not row.of} | set(paper.grid.others)
+    assert len({(row.key, row.kind, row.changes.get("corpus")) for row in own}) == len(own)
 
 
 @pytest.mark.parametrize("key", experiment.PAPERS)

@@ -47,7 +47,7 @@ class Values:
     def __init__(self):
         self.cells: dict[tuple, dict] = {}
         self.runs: dict[tuple, set] = {}
-        self.unlearned: dict[str, str] = {}  # row -> its title, where it is no better than having learned nothing
+        self.unlearned: dict[tuple, str] = {}  # (row, corpus) -> its title, where it is as if it had learned nothing
 
     def add(self, row: str, corpus: str, metric: str, split: str, seed: int | None, value: float, run: str = ""):
         key = (row, corpus, metric, split)
@@ -329,8 +329,9 @@ def judge(claim: Claim, values: Values, known: Values | None = None) -> Result:
         return Result(UNTESTED, "–")
     cells = [cell for quantity in run for cell in quantity.cells(values)]
     numbers = "; ".join(filter(None, (test.told(values) for test in claim.tests)))
-    sources = {run for cell in cells for run in values.runs[values.find(cell)]}
-    lost = dict.fromkeys(values.unlearned[cell.row] for cell in cells if cell.row in values.unlearned)
+    found = [values.find(cell) for cell in cells]
+    sources = {run for key in found for run in values.runs[key]}
+    lost = dict.fromkeys(values.unlearned[key[:2]] for key in found if key[:2] in values.unlearned)
     if lost:
         return Result(UNLEARNED, numbers, sources, f"{', '.join(lost)} did not learn")
     return Result(_verdict({test.passes(values, known) for test in claim.tests}), numbers, sources)

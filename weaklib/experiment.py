@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # the command line says what it can do before torch is there
     from weaklib import training
 
 #: In the order of the notebooks.
-PAPERS = ("wisdom2020", "wisdom2021", "hung2021", "shin2026")
+PAPERS = ("wisdom2020", "wisdom2021", "hung2021", "mahmud2024", "shin2026")
 NEEDED = ("CRITERION", "Config", "build", "task", "score")  #: what a paper's module has, see `Method`
 
 
@@ -111,7 +111,8 @@ class Experiment:
             return self.config(row.of, preset, seed, **given)
         shared = self.grid.preset(preset)
         seed = seed if row.random else 0
-        starts = {name: self.config(other, preset, seed, **given) for name, other in row.starts.items()}
+        starts = {name: self.config(other, preset, seed, **given) for name, other in row.starts.items()
+                  if name not in shared.without}
         return changed(shared.of(row.kind, row.changes), {"label": row.key, "seed": seed} | given | starts)
 
     def sheets(self, preset: str, seeds: int | None = None, **given) -> list[Sheet]:
@@ -255,8 +256,8 @@ class Sheet:
                     values.add(row.key, self.corpus(row, split), metric.key, split, seed, r.mean(score), r.id)
         values.unlearned.update(self._unlearned(found))
 
-    def _unlearned(self, found: dict[Row, list]) -> dict[str, str]:
-        """Rows that are no better than the table's floor, by its first metric and split: key -> title."""
+    def _unlearned(self, found: dict[Row, list]) -> dict[tuple[str, str], str]:
+        """Rows that are no better than the table's floor, by its first metric and split: (key, corpus) -> title."""
         if self.table.floor is None:
             return {}
         metric, split = self.table.metrics[0], next(iter(self.table.splits))
@@ -271,5 +272,6 @@ class Sheet:
         def floor(row):
             return floors.get(self.corpus(row)) if isinstance(self.table.floor, str) else sign * self.table.floor
 
-        return {row.key: row.title for row in found if row.role != "reference"
+        return {(row.key, self.corpus(row, one)): row.title for row in found for one in self.table.splits
+                if row.role != "reference"
                 and None not in (value := reached(row), least := floor(row)) and value <= least}

@@ -43,7 +43,7 @@ def instrument(notes, program: int, is_drum: bool = False, name: str = "") -> pr
     notes : array, shape=(n, 4)
         Onset (s), offset (s), MIDI pitch, velocity (1 to 127).
     program : int
-        General MIDI program, 0-based; the drum kit if `is_drum`.
+        General MIDI program, 0-based; if `is_drum`, the drum kit, of which 0 is the standard one.
     """
     inst = pretty_midi.Instrument(program, is_drum, name)
     inst.notes = [pretty_midi.Note(int(velocity), int(pitch), onset, offset)

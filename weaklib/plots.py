@@ -14,6 +14,8 @@ masks
     Where each source may have energy, over the spectrogram of the mixture.
 constant_q
     Constant-Q spectrograms as networks are given them, and as they make them.
+pictures
+    What is seen, where a method is given frames of a video.
 rolls
     Piano rolls of several tracks over each other.
 compare_rolls
@@ -261,6 +263,29 @@ def constant_q(pictures: dict, transform):
     axes[-1].set_xlabel("seconds")
     figure.colorbar(image, ax=axes, label="dB re the maximum", aspect=40)
     return _close(figure, f"Constant-Q spectrograms under each other, from A0 to C8: {', '.join(pictures)}.")
+
+
+def pictures(images: dict, *, n_columns: int = 7):
+    """Draw small pictures in rows, each under its title.
+
+    Parameters
+    ----------
+    images : dict of str to array or Tensor, shape=(3, height, width)
+        Title -> red, green and blue, 0 to 1.
+    n_columns : int
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    n_columns = min(n_columns, len(images))
+    figure, axes = _figure(-(-len(images) // n_columns), 1.1 * n_columns, 1.25, n_columns)
+    for ax, (title, image) in zip(axes, images.items()):
+        ax.imshow(np.moveaxis(audio.to_numpy(image), 0, -1), interpolation="nearest")
+        ax.set_title(title, fontsize=8)
+    for ax in axes:
+        ax.axis("off")
+    return _close(figure, f"Small pictures in rows: {', '.join(images)}.")
 
 
 def rolls(tracks: dict, *, frame_rate: float = 32.0, lowest: int = 21):
@@ -511,15 +536,17 @@ def against(paper: str, table, records: dict, metric: str | None = None):
     from matplotlib.lines import Line2D
 
     from weaklib.tables import printed
-    told, rows = printed(paper, table.name), [row for row, found in records.items() if found]
+    rows = [row for row, found in records.items() if found]
     metric = next(one for one in table.metrics if metric in (None, one.key))
+    told = {(row, split): value for (key, name, split), value in printed(paper, table.name).items() for row in rows
+            if (key, name) == (row.key, metric.key) and table.covers(row, split)}
     splits = {split: words for split, words in table.splits.items() if any(
-        (row.key, metric.key, split) in told or table.seeds(row, metric, split, records[row]) for row in rows)}
+        (row, split) in told or table.seeds(row, metric, split, records[row]) for row in rows)}
     has_paper = False
     figure, axes = _figure(1, 9.0, 0.9 + 0.28 * len(rows), n_columns=max(1, len(splits)), sharey=True)
     for ax, (split, words) in zip(axes, splits.items()):
         for y, row in enumerate(rows):
-            values, theirs = table.seeds(row, metric, split, records[row]), told.get((row.key, metric.key, split))
+            values, theirs = table.seeds(row, metric, split, records[row]), told.get((row, split))
             if theirs:
                 ax.plot(float(theirs), y, "D", ms=6, mfc="none", mec="black", zorder=3)
                 has_paper = True

@@ -82,13 +82,17 @@ class Table:
     parts: dict[str, str] = field(default_factory=dict)  # split -> what a record calls it, if otherwise
     floor: str | float | None = None  # row, or value, that a model is not above which has learned nothing
 
+    def covers(self, row: Row, split: str) -> bool:
+        """Say whether a row is about a split."""
+        return row.only in ("", split)
+
     def score(self, row: Row, metric: Metric, split: str) -> str:
         """Name the score in a record that fills a cell: ``[on/]metric[/split]``.
 
         "test" is the split as a whole; a split that is a corpus of its own goes by the config's field. No score has
         the empty name of a cell that the row is not about.
         """
-        if row.only not in ("", split):
+        if not self.covers(row, split):
             return ""
         split = self.parts.get(split) or self.corpora.get(split, split)
         return "/".join(part for part in (row.on, metric.key, "" if split in ("test", "corpus") else split) if part)
@@ -175,7 +179,7 @@ def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> s
     for metric in metrics:
         for split, words in table.splits.items():
             name = ", ".join(filter(None, [metric.heading if len(metrics) > 1 else "", words])) or "all"
-            told = [theirs.get((row.key, metric.key, split)) for row in rows]
+            told = [theirs.get((row.key, metric.key, split)) if table.covers(row, split) else None for row in rows]
             _column(head, body, f"{name}: paper", rows, told, [t and float(t) for t in told], metric)
             for heading, records in columns.items():
                 seeds = [table.seeds(row, metric, split, records[row]) for row in rows]

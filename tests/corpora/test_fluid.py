@@ -150,3 +150,27 @@ def test_a_soundfont_is_read_on_one_thread(monkeypatch):
         assert play(SCORE).any() and seen == [1] and openmp.omp_get_max_threads() == 3
     finally:
         openmp.omp_set_num_threads(before)
+
+
+def test_generators_are_added_to():
+    note = instrument([(0.0, 0.6, 60, 90)], 73)
+
+    def heard(**amounts):
+        note.control_changes = fluid.changes(**amounts)
+        return fluid.render(note, SR, 2.0)
+
+    def pitch(x):
+        spectrum = np.abs(np.fft.rfft(x[SR // 10:SR // 2] * np.hanning(len(x[SR // 10:SR // 2])), 2 ** 17))
+        return 12 * np.log2(np.argmax(spectrum) * SR / 2 ** 17 / 440) + 69
+
+    written = pitch(heard())
+    assert pitch(heard(semitones=4)) - written == pytest.approx(4, abs=0.1)
+    assert pitch(heard(semitones=-3, cents=-40)) - written == pytest.approx(-3.4, abs=0.1)
+    tails = [rms(heard(release=amount)[round(0.65 * SR):]) for amount in (-1200, 0, 1200)]
+    assert tails[0] < 0.8 * tails[1] < 0.64 * tails[2]
+
+
+def test_a_program_of_the_drums_is_a_kit_and_one_that_is_not_there_the_standard_one():
+    notes = [(0.1, 0.2, 36, 100), (0.4, 0.5, 38, 100)]
+    standard, brush, none = (fluid.render(instrument(notes, kit, is_drum=True), SR, 1.0) for kit in (0, 40, 77))
+    assert np.array_equal(standard, none) and np.corrcoef(standard, brush)[0, 1] < 0.9

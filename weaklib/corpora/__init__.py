@@ -44,6 +44,8 @@ MODULES = {
     "band": "band",
     "piano": "piano", "piano_pool": "piano", "guitar": "guitar",
     "chamber": "chamber", "chamber_pool": "chamber",
+    "instruments": "instruments", "instruments_pool": "instruments",
+    "events": "events", "events_pool": "events", "captions": "captions",
     "fuss": "fuss", "fuss_reverb": "fuss", "libri2mix": "twomix", "wsj0_2mix": "twomix",
     "maestro": "maestro", "maestro_v3": "maestro", "guitarset": "guitarset", "gardner": "musicnet",
     "musicnet_em": "musicnet", "musicnet_em_few": "musicnet", "musicnet_em_cover": "musicnet",
@@ -54,10 +56,12 @@ MODULES = {
 }
 #: Module -> version, raised by hand when the sound changes: part of the key of every run. `noisy` is raised with
 #: `talkers` and `sounds`, of which it is made; `piano` and `chamber` with `outdoors.microphone` and `rooms`, in which
-#: their pools are recorded, and `chamber` with `piano`, whose figures its keyboards play.
+#: their pools are recorded, `chamber` with `piano`, whose figures its keyboards play, `instruments` with all three;
+#: `events` with `foley`, `outdoors` and `rooms`; `captions` with `instruments` and `events`, which it mixes.
 VERSIONS = {"talkers": 1, "sounds": 1, "noisy": 1, "wild": 1, "band": 1, "slakh": 1, "folder": 1,
             "piano": 1, "guitar": 1, "chamber": 1, "fuss": 1, "twomix": 1, "clips": 1, "librifsd": 1,
-            "maestro": 1, "guitarset": 1, "musicnet": 1, "music21": 1, "vggsound": 1, "audiocaps": 1, "manifest": 1}
+            "maestro": 1, "guitarset": 1, "musicnet": 1, "music21": 1, "vggsound": 1, "audiocaps": 1, "manifest": 1,
+            "instruments": 1, "events": 1, "captions": 1}
 
 SHORTEST = 0.01  # s, of an item, unless a corpus needs longer ones
 GRID = 2.0 ** 20  # of samples, -126 dB

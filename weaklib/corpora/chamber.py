@@ -15,7 +15,7 @@ import numpy as np
 
 from weaklib.corpora.composer import separate
 from weaklib.corpora.piano import hands, played
-from weaklib.corpora.pieces import POOL, Form, Part, Pieces, ladder
+from weaklib.corpora.pieces import POOL, Form, Line, Part, Pieces
 
 #: Class -> General MIDI programs, those of the pool, lowest and highest pitch, and dB that bring it beside the others.
 INSTRUMENTS = {
@@ -75,7 +75,7 @@ class Chamber(Pieces):
                             strokes = figure(rng, harmony[bar][0], scale, centre, metre)
                             lines[v] += played(rng, clock, bar * metre, strokes, loud - 8 + extra, touch)
                 else:
-                    line = _Line(rng, name, v / max(1, len(voices) - 1))
+                    line = _line(rng, name, v / max(1, len(voices) - 1))
                     inner = INNER[rng.integers(len(INNER))]
                     texture = _tune if v == leads else _bass if v == len(voices) - 1 else inner
                     for bar in bars:
@@ -99,20 +99,10 @@ class Chamber(Pieces):
         return Part(notes, int(rng.choice(others if pool else mine)), level + rng.normal(0, BALANCE), bends=bends)
 
 
-class _Line:
-    """Where a voice is: in the upper part of its instrument's range if it is a high voice, and in the lower if not."""
-
-    def __init__(self, rng, name, depth):
-        self.low, self.high = INSTRUMENTS[name][2:4]
-        self.pitch = self.low + (self.high - self.low) * (0.7 - 0.4 * depth) + rng.uniform(-3, 3)
-
-    def to(self, pitch_classes, steps=0):
-        """Go to the nearest of some pitch classes and as many of them further -> MIDI pitch."""
-        keys = ladder(pitch_classes, self.low, self.high)
-        nearest = min(range(len(keys)), key=lambda k: abs(keys[k] - self.pitch))
-        k = nearest + steps if 0 <= nearest + steps < len(keys) else nearest - steps
-        self.pitch = keys[int(np.clip(k, 0, len(keys) - 1))]
-        return self.pitch
+def _line(rng, name, depth):
+    """A voice in the upper part of its instrument's range if it is a high one, and in the lower if not."""
+    low, high = INSTRUMENTS[name][2:4]
+    return Line(low, high, low + (high - low) * (0.7 - 0.4 * depth) + rng.uniform(-3, 3))
 
 
 def _sung(rng, clock, beat, strokes, loud):

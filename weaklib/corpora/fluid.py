@@ -9,6 +9,8 @@ Contents
 --------
 render
     One instrument of a score (see `weaklib.midi.instrument`), as a waveform.
+changes
+    What an instrument may have otherwise than the SoundFont.
 """
 from __future__ import annotations
 
@@ -29,6 +31,8 @@ BLOCK = 64  # samples; FluidSynth takes up events at the start of a block only
 GAIN = 0.3
 TAIL = 1.0  # s that the last note gets to ring
 DRUM_CHANNEL, DRUM_BANK = 9, 128
+#: Generators of SoundFont 2.04 (section 8.1.3): number, and how much a step of its NRPN (section 9.6.3) adds.
+GENERATORS = {"release": (38, 2), "semitones": (51, 1), "cents": (52, 1)}
 
 
 @cache
@@ -98,6 +102,22 @@ def render(inst: pretty_midi.Instrument, sr: int, duration: float | None = None)
     return resample(stereo.mean(axis=0), SR, sr)[:round(duration * sr)]
 
 
+def changes(**amounts: float) -> list[pretty_midi.ControlChange]:
+    """Return the controllers that add to generators of the SoundFont, for all notes of an instrument.
+
+    Parameters
+    ----------
+    **amounts : float
+        By the names of `GENERATORS`: ``release`` in timecents (1200 is twice as long), ``semitones``, ``cents``.
+    """
+    events = []
+    for name, amount in amounts.items():
+        number, step = GENERATORS[name]
+        data = 8192 + round(amount / step)
+        events += [(99, 120), (98, number), (38, data & 127), (6, data >> 7)]
+    return [pretty_midi.ControlChange(number, value, 0.0) for number, value in events]
+
+
 @contextmanager
 def _one_thread():
     """Have FluidSynth read a SoundFont on this thread alone: on all cores, it waits for those that others keep busy."""
@@ -117,14 +137,14 @@ def _synth(inst):
     """Return a fresh synthesiser with the program of `inst` on a channel, and the channel."""
     fluidsynth, _ = _fluidsynth()
     channel, bank = (DRUM_CHANNEL, DRUM_BANK) if inst.is_drum else (0, 0)
-    program = 0 if inst.is_drum else inst.program
+    programs = (inst.program, 0) if inst.is_drum else (inst.program,)  # a kit that is not there is the standard one
     synth = fluidsynth.Synth(gain=GAIN, samplerate=SR, channels=16,
                              **{"synth.reverb.active": 0, "synth.chorus.active": 0})
     with _one_thread():
         bank_id = synth.sfload(soundfont())
-    if bank_id < 0 or synth.program_select(channel, bank_id, bank, program) < 0:
+    if bank_id < 0 or all(synth.program_select(channel, bank_id, bank, program) < 0 for program in programs):
         synth.delete()
-        raise WeaklibError(f"{soundfont()} has no program {program} in bank {bank}; "
+        raise WeaklibError(f"{soundfont()} has no program {inst.program} in bank {bank}; "
                            "choose another program, or reinstall pretty_midi if the file is damaged.")
     return synth, channel
 

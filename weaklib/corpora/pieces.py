@@ -15,6 +15,8 @@ Form
     Key, metre, sections and chords of a piece.
 Clock
     A tempo that breathes.
+Line
+    Where a voice is, and where it goes.
 ladder
     The keys that play some pitch classes.
 """
@@ -256,6 +258,29 @@ class Clock:
 
     def __call__(self, beat):
         return np.interp(beat, np.arange(len(self._at)), self._at)
+
+
+class Line:
+    """Where a voice is.
+
+    Parameters
+    ----------
+    low, high : int
+        Its range, MIDI pitches; it turns where that ends.
+    pitch : float
+        Where it begins.
+    """
+
+    def __init__(self, low: int, high: int, pitch: float):
+        self.low, self.high, self.pitch = low, high, pitch
+
+    def to(self, pitch_classes, steps: int = 0) -> int:
+        """Go to the nearest of some pitch classes and as many of them further -> MIDI pitch."""
+        keys = ladder(pitch_classes, self.low, self.high)
+        nearest = min(range(len(keys)), key=lambda k: abs(keys[k] - self.pitch))
+        k = nearest + steps if 0 <= nearest + steps < len(keys) else nearest - steps
+        self.pitch = keys[int(np.clip(k, 0, len(keys) - 1))]
+        return self.pitch
 
 
 def ladder(pitch_classes, low: float, high: float) -> list[int]:

@@ -119,7 +119,7 @@ def store(path: Path, classes: Iterable[tuple[str, list]]) -> None:
     """Write the pool of a split, ``pool.npy`` and ``index.json``, of classes and their instances, arrays (time,)."""
     pool, index, end = [], {}, 0
     for name, instances in classes:
-        made = list(map(_trimmed, instances))
+        made = list(map(trimmed, instances))
         ends = end + np.cumsum([0, *map(len, made)])
         index[name], end = list(pairwise(ends.tolist())), int(ends[-1])
         pool += made
@@ -127,7 +127,7 @@ def store(path: Path, classes: Iterable[tuple[str, list]]) -> None:
     files.write_json(path / "index.json", index)
 
 
-def _trimmed(x):
+def trimmed(x):
     """Cut silence off both ends (60 dB below the peak), fade the end out, and scale to int16."""
     peak = np.abs(x).max()
     start, *_, stop = np.flatnonzero(np.abs(x) > 1e-3 * peak)

@@ -22,13 +22,14 @@ from weaklib.tables import Row, Table
 
 @dataclass(frozen=True)
 class Preset:
-    """What all runs share, for each kind of training what is special to it, see `changed`, and which corpora it has in
-    the place of those that rows name.
+    """What all runs share, for each kind of training what is special to it, see `changed`, which corpora it has in the
+    place of those that rows name, and which of the models that rows start from it does `without`, by config field.
     """
 
     config: Config
     kinds: dict[str, dict] = field(default_factory=dict)
     corpora: dict[str, str] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
 
     def of(self, kind: str, changes: dict) -> Config:
         """Return the config of a row of a kind, with its changes."""

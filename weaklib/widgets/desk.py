@@ -26,7 +26,8 @@ from weaklib.widgets.player import MAX_MB, StemPlayer, show_noted
 from weaklib.widgets.upload import LIMIT_MB, Upload
 
 #: Corpora to choose from: those that the kit renders itself.
-CORPORA = ("band", "talkers", "talkers_reverb", "talkers_16k", "sounds", "sounds_reverb", "noisy_talkers", "wild")
+CORPORA = ("band", "talkers", "talkers_reverb", "talkers_16k", "sounds", "sounds_reverb", "noisy_talkers", "wild",
+           "captions", "instruments", "events", "piano", "guitar", "chamber")
 KEPT = 3      # results of a sound that are there to compare, at most
 LONGEST = 60  # s of a file on the desk, for a page holds all samples; what is saved may have any length
 CORPUS, FILE = "a corpus", "your own file"

@@ -1,0 +1,1019 @@
+"""Weakly-supervised Audio Separation via Bi-modal Semantic Similarity (Mahmud et al., ICLR 2024).
+
+Claim
+-----
+A separator that is asked in words learns from mixtures and their descriptions alone. Mix-and-separate adds mixtures up
+and asks for each of them again by its description (Eq. 2); but then it never hears a question about a single sound,
+which is what users ask. So it is asked about the single sounds, too: what it answers must agree with the question, as
+a model of audio and text hears it (Eq. 3), and the answers must add up to the mixture (Eq. 5). That nearly reaches what
+learning from single sounds reaches, and with a few of those it surpasses it.
+
+What we reproduce
+-----------------
+Tables 1, 2 and 7 to 16, Figures 1, 6 and 7, and claims m01 to m14; beyond the paper, SIR, SAR and SI-SDR beside SDR,
+questions about sounds that are not there, and how the quality of the audio-text model shows in the separation.
+
+Where we differ
+---------------
+`instruments` replaces MUSIC-21, `events` VGGSound and `captions` AudioCaps. The audio-text model is a small one that
+the kit trains on a corpus of its own, disjoint from the other in scores, voices, phrases and presets; its text side
+reads MiniLM vectors. Pictures are drawn, not filmed. The network is the paper's but small, on a spectrogram with fewer
+rows towards high frequencies (`Config.rows`), and scaled by its level. Trained for minutes, the full loss needs a start
+from a model that had the first loss alone (`Config.start`), an audio-text model that has heard masked and noisy sound,
+as it then hears while it teaches (`Config.augment`), and items of one class as positives of each other
+(`Loss.positives`). The preset ``paper`` has none of that.
+"""
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from dataclasses import asdict, dataclass, field
+from functools import cache, cached_property, partial
+from itertools import combinations, permutations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from weaklib import audio, corpora, evaluation, keys, listening, losses, metrics, runs, scoring, text, training
+from weaklib.corpora import pictures
+from weaklib.files import WeaklibError
+from weaklib.models import CondUNet, TextEncoder
+from weaklib.models.clap import D_SHARED, Clap, Classifier, Shared, attack
+from weaklib.models.laion import LaionClap
+from weaklib.models.pictures import Sight
+from weaklib.models.prompts import PromptEncoder
+from weaklib.specs import Separating, phrased
+
+CRITERION = "SI-SDR on validation, dB"
+READ = ("clap", "bert", "clip", "lass")  # systems that are asked in words
+SEEN = ("image", "sop", "cosep")         # with pictures
+BLIND = ("pit", "mixit", "classes")      # not at all
+STAGES = ("separator", "critic", "timbre", "sight", "prompts", "listened")
+SETS = 400      # different sets of classes that mixtures of a number of sources are made of
+N_FRAMES = 3    # pictures per recording
+TESTED = {"smoke": 8}  # mixtures per test; 120 elsewhere
+ANSWERS = 16    # at once, when a model is scored
+LAION_TOKEN, LAION_SHARED = 768, 512  # sizes of what LAION-CLAP makes of texts: of tokens, and of the unit vectors
+
+
+@dataclass(frozen=True)
+class Net:
+    """Size of the conditional U-Net; the defaults are the published ones."""
+
+    n_levels: int = 7
+    n_channels: int = 64
+    most: int = 512
+    n_features: int = 32
+    n_heads: int = 8
+    res: int = 1                 # residual blocks per level, and
+    self_attention: int = 1      # attention blocks on the lowest levels (Table 7)
+    cross_attention: int = 1
+    film: str = ""               # "affine": the lowest levels are also scaled and shifted by the question
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Weights of the loss terms (Eq. 6 and 7), and what they are; the defaults are the published ones on MUSIC."""
+
+    contrastive: float = 0.1     # alpha, Eq. 3; of whatever `teacher` has instead of it
+    consistency: float = 5.0     # beta, Eq. 5
+    reconstruction: float = 10.0 # gamma, Eq. 2
+    supervised: float = 5.0      # lambda_s, of the labelled part
+    weak: float = 1.0            # lambda_u, of the part without labels
+    domain: str = "l1"           # of masked magnitudes, or "bce" of binary masks
+    teacher: str = "clap"        # what hears the answers: or classifiers, "timbre", trained before, or "concurrent"
+    form: str = "symmetric"      # of the contrastive loss: or "audio_to_text", as released
+    positives: bool = False      # whether items of one class are positives of each other
+    asked: str = "mixture"       # what the single questions are asked about: or "mom", as released
+    objects: float = 0.05        # of the classes of what CoSep separates
+
+
+@dataclass(frozen=True)
+class Config(runs.Config):
+    """One model of the paper: a separator, or one that teaches it."""
+
+    paper = "mahmud2024"
+    revision = 1
+
+    stage: str = "separator"     # or "critic" (audio and text), "timbre" (a classifier), "sight" (pictures and text),
+                                 # "prompts" that are learned, or "listened": what a classifier hears in the
+                                 # answers of the separator `heard`
+    system: str = "clap"         # how a separator is asked; "none": the unprocessed mixture
+    corpus: str = "instruments"  # tested on
+    mixtures: str = "instruments"  # where the mixtures come from
+    singles: str = "instruments"   # where the labelled single sounds come from
+    pool: tuple[str, ...] = ("instruments_pool", "events_pool")  # what a critic learns from
+    preset: str = "laptop"       # of the corpora
+    n_sources: int = 2           # K, in a mixture
+    n_mixtures: int = 2          # N, in a mixture of mixtures
+    single_share: float = 0.0    # of the recordings: labelled
+    mixture_share: float = 1.0   # of the recordings: heard in mixtures alone
+    batch: int = 32              # mixtures of mixtures per step
+    sr: int = 11025              # Hz
+    n_fft: int = 1022
+    hop: int = 256
+    rows: int = 0                # of the spectrogram that the network sees; 0: all its bins
+    scaled: float = 0.0          # RMS at which the network sees a spectrogram; 0: as it is
+    crop: int = 0                # samples of a clip that a step hears; 0: all
+    augment: bool = False        # whether the critic hears masked and noisy sound
+    net: Net = field(default_factory=Net)
+    loss: Loss = field(default_factory=Loss)
+    plan: training.Plan = field(default_factory=lambda: training.Plan(
+        steps=68_000, lr=1e-3, warmup=0, decay="constant", clip=math.inf, ema=0.0, validate_every=1360,
+        precision="bf16-mixed"))
+    start: Config | None = None  # the separator to go on from
+    reader: Config | None = None  # whose text or picture side reads the questions: of stage "critic" or "sight"
+    teacher: Config | None = None  # what hears the answers: of stage "critic" or "timbre"
+    prompts: Config | None = None  # whose learned words stand before the names in questions, if not those of Table 6
+    length: int = 0              # number of these words, and
+    shots: int = 0               # of recordings of each class that they are learned from
+    published: bool = keys.keyed(False, absent=False)  # whether the critic is LAION-CLAP, which learns no more
+    heard: Config | None = keys.keyed(None, absent=None)  # the separator that is listened to
+
+    def __post_init__(self):
+        for name, known in (("stage", STAGES), ("system", READ + SEEN + BLIND + ("none",))):
+            if getattr(self, name) not in known:
+                raise WeaklibError(f"Unknown {name} {getattr(self, name)!r}; choose one of {', '.join(known)}.")
+        if self.singles == self.mixtures and self.single_share + self.mixture_share > 1 + 1e-9:
+            raise WeaklibError(f"single_share {self.single_share} and mixture_share {self.mixture_share} are more than "
+                               "all recordings; lower one of them.")
+
+    def corpora(self):
+        heard = {self.corpus} | set(self.pool if self.stage in ("critic", "sight") else ())
+        heard |= {self.mixtures} if self.mixture_share else set()
+        heard |= {self.singles} if self.single_share else set()
+        sees = self.system in SEEN or self.stage == "sight"
+        drawn = [{"name": "pictures", "version": pictures.VERSION}] if sees else []
+        return [corpora.identity(name, self.preset) for name in sorted(heard)] + drawn
+
+    def needs(self):
+        return [cfg for cfg in (self.start, self.reader, self.teacher, self.prompts, self.heard) if cfg]
+
+    @property
+    def wording(self) -> Config | None:
+        """Whose reading of questions a separator has, if it is not that of `weaklib.text`."""
+        return self.prompts or (self.reader if self.reader and self.reader.published else None)
+
+    @property
+    def tested(self) -> int:
+        """Mixtures that a model is tested on."""
+        return TESTED.get(self.preset, 120)
+
+
+# Questions
+
+class Questions:
+    """Descriptions of sounds, as a network reads them: (tokens, lengths, pooled), each by index.
+
+    With `wording`, they are read by LAION-CLAP, or with the words of a config of stage "prompts" before the names.
+    """
+
+    def __init__(self, prompts, wording: Config | None = None):
+        self.prompts = list(dict.fromkeys(prompts))
+        self.index = {prompt: i for i, prompt in enumerate(self.prompts)}
+        self.padded = wording is not None and wording.published  # the released code attends to the padding, too
+        self.read = text.encode(self.prompts) if wording is None else _worded(wording, self.prompts)
+
+    def __call__(self, which) -> dict:
+        """Return ``tokens (n, token, 384)``, ``lengths (n,)`` and ``pooled (n, 384)`` of n prompts or their indices."""
+        k = torch.as_tensor([self.index[one] if isinstance(one, str) else int(one) for one in which])
+        lengths = self.read.lengths[k]
+        tokens = self.read.tokens[k] if self.padded else self.read.tokens[k, :int(lengths.max())]
+        return {"tokens": tokens, "lengths": lengths, "pooled": self.read.pooled[k]}
+
+
+@torch.no_grad()
+def _worded(cfg: Config, prompts: list[str]) -> text.Encoded:
+    if cfg.published:
+        return text.Encoded(*build(cfg).tokens(prompts))
+    encoder = PromptEncoder(cfg.length)
+    encoder.load_state_dict(runs.weights_of(cfg))
+    return text.Encoded(*encoder([_named(prompt) for prompt in prompts]))
+
+
+def _named(prompt: str) -> str:
+    """What a question is about, without the words of Table 6."""
+    return re.sub(r"^The sound (mixture )?of ", "", prompt)
+
+
+@cache
+def questions(classes: tuple[str, ...], sizes: tuple[int, ...], wording: Config | None = None):
+    """All that is asked about classes: (Questions, dict of size to the sets of so many classes that mixtures have)."""
+    sets = {size: _sets(classes, size) for size in sizes}
+    named = [text.prompt(names) for size in sizes for names in sets[size]]
+    return Questions([text.prompt([name]) for name in classes] + named, wording), sets
+
+
+def _sets(classes, size: int) -> list[tuple[str, ...]]:
+    """Sets of so many classes, SETS of them if there are more."""
+    found = list(combinations(classes, size))
+    if len(found) > SETS:
+        chosen = np.random.default_rng(size).choice(len(found), SETS, replace=False)
+        found = [found[i] for i in sorted(chosen)]
+    return found
+
+
+# Data
+
+def recordings_of(corpus, cfg: Config) -> tuple[dict, dict]:
+    """Divide the recordings of a training split: class -> item indices of what is labelled, and of what is in mixtures.
+
+    The share is taken of each class, one recording at least, the same whatever the random seed of the run.
+    """
+    labelled, mixed = {}, {}
+    for name, found in corpus.recordings.items():
+        order = np.random.default_rng([42, len(found)]).permutation(len(found))
+        n = max(1, round(cfg.single_share * len(found))) if cfg.single_share else 0
+        m = max(1, round(cfg.mixture_share * len(found))) if cfg.mixture_share else 0
+        if n and m and cfg.singles == cfg.mixtures and len(found) > 1:  # rounding leaves no recording in both
+            n = min(n, len(found) - 1)
+            m = min(m, len(found) - n)
+        # From both ends: the shares of a table's rows are nested, and disjoint.
+        labelled[name] = [i for k in order[:n] for i in found[k]]
+        mixed[name] = [i for k in order[len(order) - m:] for i in found[k]]
+    return labelled, mixed
+
+
+class Moms:
+    """Mixtures of mixtures of single sounds, a function of the step alone.
+
+    ``mixtures (batch, n_mixtures, time)``; ``whole (batch, n_mixtures)`` and ``parts (batch, n_mixtures, n_sources)``,
+    the questions about each and about what is in it; ``share``, of the same shape as ``parts``, by how much each counts
+    in the sum, 1; ``classes``, likewise; with pictures, ``frames (batch, n_mixtures, n_sources, frame, 3, h, w)``.
+    """
+
+    def __init__(self, corpus, items: dict, cfg: Config, k: int, stream: int):
+        self.corpus, self.items, self.cfg, self.k, self.stream = corpus, items, cfg, k, stream
+        there = tuple(corpus.recordings)  # of some classes a data set may have nothing left
+        self.questions, sets = questions(there, tuple(sorted({1, k})), cfg.wording)
+        self.sets = sets[k]
+        number = {name: i for i, name in enumerate(there)}
+        self._numbers = [[number[name] for name in names] for names in self.sets]
+        self._asked = [self.questions.index[text.prompt(names)] for names in self.sets]
+        if k * cfg.n_mixtures > len(there):
+            raise WeaklibError(f"{cfg.n_mixtures} mixtures of {k} sources need as many classes, and {corpus.name} has "
+                               f"{len(there)}; lower n_sources or n_mixtures.")
+
+    def __call__(self, step: int, n: int) -> dict:
+        rng = np.random.default_rng([self.cfg.seed, step, self.stream])
+        chosen = [self._disjoint(rng) for _ in range(n)]
+        classes = torch.tensor([[self._numbers[s] for s in mom] for mom in chosen])
+        picked = [[[int(rng.choice(self.items[name])) for name in self.sets[s]] for s in mom] for mom in chosen]
+        gains = torch.from_numpy(rng.uniform(0.5, 1.5, classes.shape).astype(np.float32))
+        sources = torch.stack([torch.stack([torch.stack([self.corpus[i]["mix"] for i in ids]) for ids in mom])
+                               for mom in picked])
+        sources = cropped(rng, sources, self.cfg.crop)
+        batch = {"mixtures": (gains[..., None] * sources).sum(2) / (self.k * self.cfg.n_mixtures),
+                 "whole": torch.tensor([[self._asked[s] for s in mom] for mom in chosen]),
+                 "parts": classes,  # the questions about single classes are the first
+                 "share": torch.ones(classes.shape), "classes": classes}
+        if self.cfg.system in SEEN:
+            batch["frames"] = torch.stack([torch.stack([torch.stack([_frames(self.corpus, i) for i in ids])
+                                                        for ids in mom]) for mom in picked])
+        return batch
+
+    def _disjoint(self, rng) -> list[int]:
+        """Draw sets of classes for a mixture of mixtures that have none in common."""
+        while True:
+            drawn, left = [], list(range(len(self.sets)))
+            for _ in range(self.cfg.n_mixtures):
+                if not left:
+                    break
+                drawn.append(left[rng.integers(len(left))])
+                taken = set(self.sets[drawn[-1]])
+                left = [s for s in left if not taken & set(self.sets[s])]
+            else:
+                return drawn
+
+
+def cropped(rng, x, n: int):
+    """Cut `n` samples out of ``x (..., time)`` at random; 0: leave it as it is."""
+    begin = int(rng.integers(x.shape[-1] - n + 1)) if 0 < n < x.shape[-1] else 0
+    return x[..., begin:begin + (n or x.shape[-1])]
+
+
+class Captioned:
+    """Mixtures of captioned recordings, as `Moms`: ``parts`` are the phrases of a caption, as many as `n_sources`.
+
+    A caption with fewer has some of them more than once, and they then share what they count for.
+    """
+
+    def __init__(self, corpus, cfg: Config, stream: int):
+        self.corpus, self.cfg, self.stream = corpus, cfg, stream
+        self.captions = captions_of(corpus.name, corpus.split, corpus.preset)
+        self.questions = Questions((one for whole, phrases in self.captions for one in (*phrases, whole)), cfg.wording)
+
+    def __call__(self, step: int, n: int) -> dict:
+        rng, k = np.random.default_rng([self.cfg.seed, step, self.stream]), self.cfg.n_sources
+        ids = np.stack([rng.choice(len(self.corpus), self.cfg.n_mixtures, replace=False) for _ in range(n)])
+        mixtures = torch.stack([torch.stack([self.corpus[int(i)]["mix"] for i in mom]) for mom in ids])
+        index, whole, parts, share = self.questions.index, [], [], []
+        for i in ids.ravel():
+            caption, phrases = self.captions[i]
+            turn = [phrases[j % len(phrases)] for j in range(k)]
+            whole.append(index[caption])
+            parts.append([index[one] for one in turn])
+            share.append([1 / turn.count(one) for one in turn])
+        parts, share = torch.tensor(parts).reshape(*ids.shape, k), torch.tensor(share).reshape(*ids.shape, k)
+        return {"mixtures": mixtures / self.cfg.n_mixtures, "whole": torch.tensor(whole).reshape(ids.shape),
+                "parts": parts, "share": share, "classes": parts}
+
+
+@cache
+def captions_of(name: str, split: str, preset: str) -> list[tuple[str, list[str]]]:
+    """Every caption of a split with its phrases."""
+    corpus = corpora.load(name, split, preset)
+    return [(item["text"], item["phrases"] or text.phrases(item["text"])) for item in corpus]
+
+
+def _frames(corpus, i: int) -> torch.Tensor:
+    return torch.from_numpy(_seen(corpus.name, corpus.split, corpus.preset, i))
+
+
+@cache
+def _seen(name: str, split: str, preset: str, i: int) -> np.ndarray:
+    """Pictures of an item, (frame, 3, h, w): of its recording, or where there are several sources, of each in turn."""
+    corpus = corpora.load(name, split, preset)
+    if hasattr(corpus, "recordings"):
+        return pictures.frames(corpus, i, N_FRAMES)
+    labels = corpus[i]["labels"]
+    return np.stack([pictures.frame(labels[k % len(labels)], corpus.rng(99, i, k)) for k in range(N_FRAMES)])
+
+
+class Batches:
+    """What a separator learns from, a function of the step alone: mixtures, single sounds (``s_...``), or both."""
+
+    def __init__(self, cfg: Config):
+        self.cfg, self.parts = cfg, {}
+        if cfg.mixture_share:
+            corpus = corpora.load(cfg.mixtures, "train", cfg.preset)
+            captioned = not hasattr(corpus, "recordings")
+            self.parts[""] = Captioned(corpus, cfg, 0) if captioned else Moms(
+                corpus, recordings_of(corpus, cfg)[1], cfg, cfg.n_sources, 0)
+        if cfg.single_share:
+            corpus = corpora.load(cfg.singles, "train", cfg.preset)
+            self.parts["s_"] = Moms(corpus, recordings_of(corpus, cfg)[0], cfg, 1, 1)
+
+    def __call__(self, step: int) -> dict:
+        n = self.cfg.batch // len(self.parts)
+        return {prefix + name: value for prefix, part in self.parts.items() for name, value in part(step, n).items()}
+
+    @property
+    def questions(self) -> dict[str, Questions]:
+        return {prefix: part.questions for prefix, part in self.parts.items()}
+
+
+class Tests:
+    """Mixtures of single sounds to be tested on: ``mix``, ``sources (n_sources, time)``, ``labels``, ``absent`` (a
+    class that is not in it), the questions ``asked``, and the item indices ``of`` which it is made.
+
+    Of a corpus of captions: two of its mixtures at a time, which are then the sources.
+
+    Attributes
+    ----------
+    questions : Questions
+        All that may be asked.
+    """
+
+    def __init__(self, corpus, n_sources: int, n_items: int, wording: Config | None = None):
+        self.corpus, self.n_sources, self.n_items, self.wording = corpus, n_sources, n_items, wording
+        self._captioned = not hasattr(corpus, "recordings")
+
+    @cached_property
+    def _captions(self):
+        return captions_of(self.corpus.name, self.corpus.split, self.corpus.preset)
+
+    @cached_property
+    def questions(self):
+        if self._captioned:
+            return Questions((whole for whole, _ in self._captions), self.wording)
+        return questions(tuple(self.corpus.recordings), (1,), self.wording)[0]
+
+    def __len__(self):
+        return self.n_items
+
+    def __getitem__(self, i):
+        if not 0 <= i < self.n_items:
+            raise IndexError(i)
+        rng = np.random.default_rng([7, self.n_sources, i])
+        if self._captioned:
+            ids = [int(k) for k in rng.choice(len(self.corpus), self.n_sources, replace=False)]
+            labels = [self._captions[k][0] for k in ids]
+            return self._made(ids, labels, labels, None)
+        names = rng.choice(list(self.corpus.recordings), self.n_sources + 1, replace=False).tolist()
+        ids = [int(rng.choice(np.concatenate(self.corpus.recordings[name]))) for name in names[:-1]]
+        return self._made(ids, names[:-1], [text.prompt([name]) for name in names[:-1]], names[-1])
+
+    def _made(self, ids, labels, asked, absent):
+        sources = torch.stack([self.corpus[k]["mix"] for k in ids]) / len(ids)
+        return {"mix": sources.sum(0), "sources": sources, "labels": labels, "asked": asked, "absent": absent,
+                "of": ids}
+
+
+# Networks
+
+def warp(n_bins: int, rows: int) -> torch.Tensor:
+    """Weights (rows, n_bins) that gather bins into rows: one for one up to some frequency, from there logarithmic."""
+    low, high = 1.0, float(n_bins)
+    for _ in range(60):  # bisection: rows = edge (1 + log(n_bins / edge))
+        edge = (low + high) / 2
+        low, high = (edge, high) if edge * (1 + math.log(n_bins / edge)) < rows else (low, edge)
+    at = np.arange(n_bins) + 0.5
+    at = np.where(at < edge, at, edge * (1 + np.log(np.maximum(at, edge) / edge))) - 0.5
+    near = np.clip(1 - np.abs(np.clip(at, 0, rows - 1) - np.arange(rows)[:, None]), 0, None)
+    return torch.from_numpy(near.astype(np.float32))
+
+
+def seen(sight: Sight, frames):
+    """Unit vectors (batch, d) of what several pictures (batch, frame, 3, h, w) show."""
+    return F.normalize(sight.see(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).mean(1), dim=-1)
+
+
+class Separator(nn.Module):
+    """A mixture and a question -> the answer, by a mask on the magnitudes of its spectrogram.
+
+    Questions are a dict of what `Questions` returns, or ``frames (batch, frame, 3, h, w)``, or nothing.
+    """
+
+    def __init__(self, cfg: Config):
+        super().__init__()
+        self.cfg, net = cfg, asdict(cfg.net)
+        self.n_fft, self.hop = cfg.n_fft, cfg.hop
+        self.n_rows = cfg.rows or cfg.n_fft // 2 + 1
+        if cfg.rows:
+            self.register_buffer("rows", warp(cfg.n_fft // 2 + 1, cfg.rows), persistent=False)
+        self.reader, n_token, n_embedding, n_masks = None, text.SIZE, text.SIZE, 1
+        if cfg.system in ("clap", "clip", "image"):
+            if not cfg.reader:
+                raise WeaklibError(f"{cfg.label} has nothing that reads its questions; name the row that trains it in "
+                                   "its `starts`.")
+            # Of what reads and hears, or sees, only what is asked stays.
+            self.reader, n_embedding = (Sight() if cfg.system == "image" else Shared()).requires_grad_(False), D_SHARED
+        if cfg.reader and cfg.reader.published:
+            self.reader, n_token, n_embedding = None, LAION_TOKEN, LAION_SHARED
+        if cfg.system in ("sop", "cosep"):
+            self.reader, n_embedding = Sight(cfg.net.n_features), cfg.net.n_features
+        if cfg.system == "lass":
+            self.reader, net["film"] = TextEncoder(n_embedding), "add"
+        if cfg.system == "cosep":
+            net["film"] = "concat"
+        if cfg.system in SEEN:
+            n_token = n_embedding  # an embedding is read as a text of one token
+        if cfg.system in BLIND:
+            n_embedding, net["cross_attention"], net["film"] = 0, 0, ""
+            n_masks = {"pit": cfg.n_mixtures, "mixit": cfg.n_mixtures * cfg.n_sources,
+                       "classes": len(_classes(cfg))}[cfg.system]
+        self.unet = CondUNet(d_token=n_token, d_embedding=n_embedding, n_masks=n_masks,
+                             synthesizer=cfg.system not in ("lass", "cosep"), **net)
+        self.register_buffer("centre", torch.zeros(max(1, n_embedding)))
+        self.register_buffer("spread", torch.ones(max(1, n_embedding)))
+        if cfg.system == "cosep" or cfg.loss.teacher == "concurrent":
+            self.timbre = Classifier(len(_classes(cfg)))
+
+    def condition(self, asked: dict):
+        """Return tokens, embedding and lengths of questions, as the U-Net takes them."""
+        if "frames" in asked:
+            frames = asked["frames"]
+            if self.cfg.system == "image":
+                embedding = seen(self.reader, frames)
+            else:  # maxima over pictures, as over each
+                embedding = self.reader.features(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).amax(1)
+            return embedding[:, None], embedding, None
+        if self.cfg.system == "lass":
+            return asked["tokens"], self.reader(asked["tokens"], asked["lengths"]), asked["lengths"]
+        read = asked["pooled"] if self.reader is None else self.reader.read(asked["pooled"])
+        lengths = None if self.cfg.reader and self.cfg.reader.published else asked["lengths"]
+        return asked["tokens"], (read - self.centre) / self.spread, lengths
+
+    @torch.no_grad()
+    def settle(self, single: dict) -> None:
+        """Centre and scale what is read, over the questions about single sounds."""
+        if "pooled" in single and self.cfg.system != "lass":
+            read = single["pooled"] if self.reader is None else self.reader.read(single["pooled"])
+            self.centre.copy_(read.mean(0))
+            self.spread.copy_(read.std(0).mean().clamp(min=1e-6).expand_as(self.spread))
+
+    def spectrum(self, x):
+        """Spectra (..., freq, frame), of whole hops: the last frame repeats the one before it in the mask."""
+        return audio.stft(x, self.n_fft, self.hop)
+
+    def logits(self, magnitude, asked: dict | None):
+        """Logits of masks (batch, n_masks, freq, frame) on magnitudes (batch, freq, frame)."""
+        n_frames = magnitude.shape[-1]
+        seen = magnitude[..., :n_frames - 1] if n_frames % 2 else magnitude
+        if self.cfg.rows:
+            seen = self.rows @ seen
+        if self.cfg.scaled:
+            seen = self.cfg.scaled * seen / seen.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-8)
+        tokens, embedding, lengths = (None, None, None) if asked is None else self.condition(asked)
+        out = self.unet(seen.log1p()[:, None], tokens, embedding, lengths)
+        if self.cfg.rows:
+            out = self.rows.T @ out
+        return F.pad(out, (0, n_frames - out.shape[-1], 0, 0), mode="replicate")
+
+    def forward(self, mix, asked: dict | None = None):
+        """Answers (batch, n_masks, time) about mixtures (batch, time)."""
+        X = self.spectrum(mix)
+        return self.sound(self.logits(X.abs(), asked).sigmoid() * X[:, None], mix.shape[-1])
+
+    def sound(self, X, length: int):
+        return audio.istft(X, self.hop, length)
+
+
+def build(cfg: Config) -> nn.Module:
+    """Make the network of a stage."""
+    if cfg.stage == "critic":
+        return LaionClap(sr=cfg.sr) if cfg.published else Clap(sr=cfg.sr)
+    if cfg.stage == "timbre":
+        return Classifier(len(_classes(cfg)))
+    if cfg.stage == "sight":
+        return Sight()
+    if cfg.stage == "prompts":
+        return PromptEncoder(cfg.length)
+    return build(cfg.heard) if cfg.stage == "listened" else Separator(cfg)
+
+
+def _classes(cfg: Config) -> tuple[str, ...]:
+    return tuple(corpora.load(cfg.mixtures, "train", cfg.preset).recordings)
+
+
+# Losses
+
+class Lesson:
+    """The loss of a separator: what it learns from a batch, and from whom.
+
+    Parameters
+    ----------
+    cfg : Config
+    questions : dict of str to Questions
+        By the part of the batch, see `Batches`.
+    teacher : Module or None
+        That hears the answers; it learns no more.
+    """
+
+    def __init__(self, cfg: Config, questions: dict[str, Questions], teacher: nn.Module | None):
+        self.cfg, self.questions, self.teacher = cfg, questions, teacher
+
+    def __call__(self, model: Separator, batch: dict):
+        loss = self.cfg.loss
+        terms = {prefix: self.weak(model, batch, prefix) for prefix in self.questions}
+        if len(terms) == 1:
+            return next(iter(terms.values()))
+        # Eq. 7: of the labelled part the reconstruction alone
+        return loss.supervised * terms["s_"] / max(loss.reconstruction, 1e-8) + loss.weak * terms[""]
+
+    def weak(self, model: Separator, batch: dict, prefix: str):
+        """The total loss of a part of a batch (Eq. 6), a mean over it."""
+        cfg, loss = self.cfg, self.cfg.loss
+        mixtures = batch[f"{prefix}mixtures"]
+        if cfg.system == "mixit":
+            return losses.mixit(model(mixtures.sum(1)), mixtures)[0].mean()
+        n_batch, n_mix, k = batch[f"{prefix}parts"].shape
+        X = model.spectrum(mixtures)
+        if cfg.scaled:
+            X = X / X.sum(1).abs().square().mean((1, 2)).sqrt().clamp(min=1e-8)[:, None, None, None]
+        size, mom = X.abs(), X.sum(1).abs()
+        if cfg.system == "pit":
+            return self.permuted(model.logits(mom, None), size, mom)
+        if cfg.system == "classes":
+            return self.classified(model, X.flatten(0, 1), batch[f"{prefix}parts"].flatten(0, 1), mixtures.shape[-1])
+        if cfg.system == "cosep":
+            return self.objects(model, batch, prefix, X, mom)
+        teaches = loss.contrastive > 0 and prefix == ""
+        teaches = teaches or (loss.contrastive > 0 and len(self.questions) == 1)
+        single = k > 1 and (teaches or loss.consistency > 0)
+        whole_of_mom = mom.repeat_interleave(n_mix, 0)                  # (batch * n_mix, freq, frame)
+        about = (mom[:, None].expand_as(size) if loss.asked == "mom" else size).flatten(0, 1).repeat_interleave(k, 0)
+        heard, n_whole = [whole_of_mom], n_batch * n_mix
+        if not loss.reconstruction and single:
+            heard, n_whole = [], 0
+        asked = self.asked(batch, prefix, n_whole > 0, single)
+        logits = model.logits(torch.cat(heard + [about] * single), asked)[:, 0]
+        whole, parts = logits[:n_whole], logits[n_whole:]
+        value = 0.0
+        if n_whole and loss.reconstruction:
+            value = value + loss.reconstruction * self.distance(whole, size.flatten(0, 1), whole_of_mom)
+        if single and loss.consistency:
+            share = batch[f"{prefix}share"].flatten(0, 1)[..., None, None]
+            added = (share * (parts.sigmoid() * about).unflatten(0, (-1, k))).sum(1)
+            ref = size.flatten(0, 1)
+            value = value + loss.consistency * losses.weighted_l1(added, ref, losses.mask_weight(ref)).mean()
+        if teaches:
+            masks = parts if single else whole
+            of = (X.sum(1)[:, None].expand_as(X) if loss.asked == "mom" or not single else X).flatten(0, 1)
+            est = model.sound(masks.sigmoid() * of.repeat_interleave(k, 0), mixtures.shape[-1])
+            value = value + loss.contrastive * self.taught(model, est, batch, prefix)
+        return value
+
+    def asked(self, batch: dict, prefix: str, whole: bool, single: bool) -> dict:
+        """Questions about mixtures, about what is in them, or both, one after the other."""
+        if f"{prefix}frames" in batch:
+            frames = batch[f"{prefix}frames"]
+            return {"frames": frames.flatten(2, 3).flatten(0, 1)}
+        which = torch.cat([batch[f"{prefix}{name}"].flatten() for name, on in (("whole", whole), ("parts", single))
+                           if on])
+        device = batch[f"{prefix}mixtures"].device
+        return {name: x.to(device) for name, x in self.questions[prefix](which.tolist()).items()}
+
+    def distance(self, logits, ref, mix):
+        """Eq. 2 for answers (n, freq, frame), a mean."""
+        if self.cfg.loss.domain == "bce":
+            return losses.mask_bce(logits, ref, mix).mean()
+        return losses.weighted_l1(logits.sigmoid() * mix, ref, losses.mask_weight(mix)).mean()
+
+    def permuted(self, logits, size, mom):
+        """The smallest distance over the orders of two masks or more (PIT, MixPIT), a mean over the batch."""
+        n = size.shape[1]
+        each = torch.stack([torch.stack([self._one(logits[:, i], size[:, j], mom) for j in range(n)], 1)
+                            for i in range(n)], 1)  # (batch, mask, mixture)
+        orders = torch.tensor(list(permutations(range(n))), device=each.device)
+        return each[:, torch.arange(n, device=each.device), orders].mean(-1).amin(1).mean()
+
+    def _one(self, logits, ref, mix):
+        if self.cfg.loss.domain == "bce":
+            return losses.mask_bce(logits, ref, mix)
+        return losses.weighted_l1(logits.sigmoid() * mix, ref, losses.mask_weight(mix))
+
+    def taught(self, model: Separator, est, batch: dict, prefix: str):
+        """What a teacher says of the answers to single questions (n, time): Eq. 3, or the entropy of a classifier."""
+        cfg, parts = self.cfg, batch[f"{prefix}parts"]
+        spoiled = _spoiled(cfg)
+        if cfg.loss.teacher == "clap":
+            read = self.teacher.read(self.questions[prefix](parts.flatten().tolist())["pooled"].to(est.device))
+            slots = torch.arange(parts.shape[1], device=est.device)[None, :, None].expand(parts.shape).flatten()
+            same = parts.flatten()[:, None] == parts.flatten() if cfg.loss.positives else None
+            slots = slots if cfg.loss.form == "audio_to_text" else None
+            return losses.contrastive(self.teacher.hear(est, **spoiled), read, self.teacher.scale, same,
+                                      form=cfg.loss.form, slots=slots).mean()
+        target = F.one_hot(batch[f"{prefix}classes"].flatten(), len(_classes(cfg))).float()
+        if cfg.loss.teacher == "timbre":
+            return entropy(self.teacher(est, **spoiled), target)
+        # Concurrent: it learns from the mixtures, and holds still while it hears answers.
+        still = {name: p.detach() for name, p in model.timbre.named_parameters()}
+        mixtures = batch[f"{prefix}mixtures"].flatten(0, 1)
+        of = target.unflatten(0, (len(mixtures), -1)).amax(1)
+        heard = torch.func.functional_call(model.timbre, still, (est,), spoiled)
+        return (entropy(heard, target)
+                + entropy(model.timbre(mixtures, **spoiled), of))
+
+    def classified(self, model: Separator, X, parts, length: int):
+        """Weak-Sup: a classifier hears what each mask of a class lets through, and what is there adds up.
+
+        X : complex, (n, freq, frame); parts : (n, k), its classes.
+        """
+        size, k = X.abs(), parts.shape[1]
+        masks = model.logits(size, None).sigmoid()
+        own = masks.gather(1, parts[..., None, None].expand(-1, -1, *size.shape[1:]))
+        there = F.one_hot(parts, masks.shape[1]).amax(1)[..., None, None]
+        est = model.sound((own * X[:, None]).flatten(0, 1), length)
+        named = F.one_hot(parts.flatten(), masks.shape[1]).float()
+        ref = losses.mask_weight(size)
+        whole = losses.weighted_l1((own * size[:, None]).sum(1), size, ref).mean()
+        silent = losses.weighted_l1(((1 - there) * masks * size[:, None]).sum(1), torch.zeros_like(size), ref).mean()
+        loss = self.cfg.loss
+        heard = self.teacher(est, **_spoiled(self.cfg))
+        return loss.contrastive * entropy(heard, named) + loss.reconstruction * (whole + silent / k)
+
+    def objects(self, model: Separator, batch: dict, prefix: str, X, mom):
+        """CoSep: the masks of a mixture's objects add up to its share, and what they let through has their class."""
+        frames, parts = batch[f"{prefix}frames"], batch[f"{prefix}classes"]
+        n_batch, n_mix, k = parts.shape
+        of = mom.repeat_interleave(n_mix * k, 0)
+        masks = model.logits(of, {"frames": frames.flatten(0, 2)})[:, 0].sigmoid()
+        ratio = (X.abs() / mom[:, None].clamp(min=1e-8)).clamp(max=5).flatten(0, 1)
+        weight = losses.mask_weight(mom).repeat_interleave(n_mix, 0)
+        together = losses.weighted_l1(masks.unflatten(0, (-1, k)).sum(1), ratio, weight).mean()
+        est = model.sound(masks * X.sum(1).repeat_interleave(n_mix * k, 0), batch[f"{prefix}mixtures"].shape[-1])
+        return together + self.cfg.loss.objects * F.cross_entropy(model.timbre(est), parts.flatten())
+
+
+def _spoiled(cfg: Config) -> dict:
+    """How those listen that learn or teach; a published critic takes sounds as they are."""
+    return {"spoiled": True} if cfg.augment else {}
+
+
+def entropy(logits, target):
+    """Cross-entropy of several classes at once, summed over them and a mean over the batch."""
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(-1).mean()
+
+
+# Those who teach and read
+
+class Pairs:
+    """Batches for models of two kinds of signals, a function of the step alone: single sounds and mixtures of up to
+    four, with what one says of them.
+
+    ``mix (batch, time)`` or ``frames (batch, frame, 3, h, w)``, and ``asked (batch,)``, the question that fits it.
+    """
+
+    def __init__(self, cfg: Config):
+        self.cfg = cfg
+        self.parts = [corpora.load(name, "train", cfg.preset) for name in cfg.pool]
+        sizes = (1,) if cfg.stage == "sight" else (1, 2, 3, 4)
+        self.sets = [questions(tuple(corpus.recordings), sizes)[1] for corpus in self.parts]
+        self.questions = Questions([text.prompt(names) for sets in self.sets for found in sets.values()
+                                    for names in found])
+
+    def __call__(self, step: int) -> dict:
+        rng, made, asked = np.random.default_rng([self.cfg.seed, step]), [], []
+        for _ in range(self.cfg.batch):
+            which = int(rng.integers(len(self.parts)))
+            corpus, sets = self.parts[which], self.sets[which]
+            size = int(rng.choice(list(sets), p=(0.375, 0.375, 0.125, 0.125) if len(sets) > 1 else None))
+            names = sets[size][rng.integers(len(sets[size]))]
+            ids = [int(rng.choice(np.concatenate([list(r) for r in corpus.recordings[name]]))) for name in names]
+            asked.append(self.questions.index[text.prompt(names)])
+            if self.cfg.stage == "sight":
+                made.append(_frames(corpus, ids[0]))
+            else:
+                mix = sum(float(g) * corpus[i]["mix"] for g, i in zip(rng.uniform(0.5, 1.5, size), ids))
+                made.append(cropped(rng, mix, self.cfg.crop))
+        return {"frames" if self.cfg.stage == "sight" else "mix": torch.stack(made), "asked": torch.tensor(asked)}
+
+
+def agreement(model, batch: dict, cfg: Config, asked: Questions):
+    """Symmetric InfoNCE of what is heard, or seen, and what is said of it; who is said the same of fits, too."""
+    which = batch["asked"]
+    read = model.read(asked(which.tolist())["pooled"].to(which.device))
+    if "frames" in batch:
+        found = seen(model, batch["frames"])
+    else:
+        found = model.hear(batch["mix"], **_spoiled(cfg))
+    return losses.contrastive(found, read, model.scale, which[:, None] == which).mean()
+
+
+class Labelled:
+    """Batches of mixtures with the classes in them: ``mix (batch, time)``, ``labels (batch, class)``."""
+
+    def __init__(self, cfg: Config):
+        self.cfg = cfg
+        corpus = corpora.load(cfg.mixtures, "train", cfg.preset)
+        self.moms = Moms(corpus, recordings_of(corpus, cfg)[1], cfg, cfg.n_sources, 0)
+
+    def __call__(self, step: int) -> dict:
+        batch = self.moms(step, self.cfg.batch)
+        labels = F.one_hot(batch["classes"], len(self.moms.items)).amax(2).float()
+        return {"mix": batch["mixtures"].flatten(0, 1), "labels": labels.flatten(0, 1)}
+
+
+class Shots:
+    """Batches of a few labelled clips: ``mix (batch, time)``, ``labels (batch,)``; a function of the step alone."""
+
+    def __init__(self, cfg: Config):
+        self.cfg, self.corpus = cfg, corpora.load(cfg.corpus, "train", cfg.preset)
+        self.classes = list(self.corpus.recordings)
+        self.items = [[i for one in found[:cfg.shots] for i in one] for found in self.corpus.recordings.values()]
+
+    def __call__(self, step: int) -> dict:
+        rng = np.random.default_rng([self.cfg.seed, step])
+        labels = rng.integers(len(self.items), size=self.cfg.batch)
+        mix = torch.stack([self.corpus[int(rng.choice(self.items[k]))]["mix"] for k in labels])
+        return {"mix": cropped(rng, mix, self.cfg.crop), "labels": torch.from_numpy(labels)}
+
+
+def chosen(model: PromptEncoder, batch: dict, critic: Clap, classes: list[str], cfg: Config):
+    """Cross-entropy of the class whose prompt agrees best with what the critic hears (appendix G.8)."""
+    read = critic.read(model(classes)[2])
+    heard = critic.hear(batch["mix"], **_spoiled(cfg))
+    return F.cross_entropy(critic.scale * heard @ read.T, batch["labels"])
+
+
+def classification(model, batch: dict, cfg: Config):
+    """What a timbre classifier is trained with: the classes in mixtures."""
+    return entropy(model(batch["mix"], **_spoiled(cfg)), batch["labels"])
+
+
+# Training
+
+def task(cfg: Config, device: str = "auto") -> training.Task | None:
+    """Say what a stage trains; nothing for the unprocessed mixture, LAION-CLAP, and a separator that is listened to."""
+    if cfg.system == "none" or cfg.stage == "listened" or cfg.published:
+        return None
+    model = build(cfg)
+    if cfg.stage == "timbre":
+        return training.Task(model, Labelled(cfg), partial(classification, cfg=cfg), evaluation.Criterion(
+            "accuracy on validation, %", lambda m: np.mean(recognised(m, cfg, "validation", cfg.corpus))))
+    if cfg.stage == "prompts":
+        critic, draw = _taught(cfg, device), Shots(cfg)
+        return training.Task(model, draw, partial(chosen, critic=critic, classes=draw.classes, cfg=cfg),
+                             evaluation.Criterion("accuracy on validation, %", lambda m: np.mean(
+                                 recognised(critic, cfg, "validation", cfg.corpus, m))))
+    if cfg.stage in ("critic", "sight"):
+        draw = Pairs(cfg)
+        return training.Task(model, draw, partial(agreement, cfg=cfg, asked=draw.questions), evaluation.Criterion(
+            "accuracy on the pool's validation, %",
+            lambda m: np.mean([np.mean(recognised(m, cfg, "validation", name)) for name in cfg.pool])))
+    if cfg.reader and model.reader is not None:
+        own = model.reader.state_dict()
+        model.reader.load_state_dict({name: x for name, x in runs.weights_of(cfg.reader).items() if name in own})
+    draw = Batches(cfg)
+    if cfg.system in READ:
+        first = next(iter(draw.parts.values()))
+        names = list(getattr(first, "items", ()))
+        model.settle(first.questions([text.prompt([name]) for name in names] if hasattr(first, "sets")
+                                     else first.questions.prompts))
+    if cfg.start:
+        anew = {name: x for name, x in model.state_dict().items() if name.startswith("timbre.")}  # begins at random
+        model.load_state_dict(runs.weights_of(cfg.start) | anew)
+    teacher = _taught(cfg, device) if cfg.teacher else None
+    tests = Tests(corpora.load(cfg.corpus, "validation", cfg.preset), 2, cfg.tested // 2, cfg.wording)
+    return training.Task(model, draw, Lesson(cfg, draw.questions, teacher), evaluation.Criterion(
+        CRITERION, lambda m: np.mean([metrics.si_sdr(est, item["sources"]).mean() for item, est in answers(m, tests)])))
+
+
+def _taught(cfg: Config, device: str = "auto") -> nn.Module:
+    """The teacher of a config, which learns no more."""
+    teacher = build(cfg.teacher).requires_grad_(False)
+    if not cfg.teacher.published:
+        teacher.load_state_dict(runs.weights_of(cfg.teacher))
+    return teacher.eval().to(training.resolve(device))
+
+
+# Scores
+
+@torch.no_grad()
+def answers(model: Separator | None, tests: Tests, asked=None):
+    """Yield the items of a test with estimates (n_sources, time), in the order of the sources.
+
+    Estimates of a model that is not asked are those that fit the sources best, by SI-SDR; without a model, all are the
+    mixture.
+
+    Parameters
+    ----------
+    asked : callable, optional
+        ``asked(item)`` -> questions in place of the item's; a list of str, of those of `tests`.
+    """
+    if model is None:
+        yield from ((item, item["mix"].expand_as(item["sources"])) for item in tests)
+        return
+    device, cfg = next(model.parameters()).device, model.cfg
+    for begin in range(0, len(tests), ANSWERS // 2):
+        items = [tests[i] for i in range(begin, min(begin + ANSWERS // 2, len(tests)))]
+        mix = torch.stack([item["mix"] for item in items]).to(device)
+        if cfg.system in BLIND:
+            for item, out in zip(items, model(mix).cpu()):
+                yield item, _fitting(out, item, cfg)
+            continue
+        wanted = [asked(item) if asked else item["asked"] for item in items]
+        n = len(wanted[0])
+        if cfg.system in SEEN:
+            given = {"frames": torch.stack([_frames(tests.corpus, k) for item in items for k in item["of"]])}
+        else:
+            given = tests.questions([one for several in wanted for one in several])
+        out = model(mix.repeat_interleave(n, 0), {name: x.to(device) for name, x in given.items()})[:, 0]
+        yield from zip(items, out.cpu().unflatten(0, (-1, n)))
+
+
+def _fitting(out, item: dict, cfg: Config):
+    """Which of a blind model's outputs are the sources."""
+    if cfg.system == "classes":
+        return out[[_classes(cfg).index(name) for name in item["labels"]]]
+    from scipy.optimize import linear_sum_assignment
+    sources = item["sources"]
+    n = max(len(out), len(sources))
+    out = torch.cat([out, out.new_zeros(n - len(out), out.shape[-1])])
+    gain = metrics.si_sdr(out[None].expand(len(sources), -1, -1), sources[:, None].expand(-1, n, -1))
+    return out[linear_sum_assignment(np.nan_to_num(gain.numpy(), nan=-100, neginf=-100), maximize=True)[1]]
+
+
+#: SDR of mixtures themselves, by their bytes: all models of a process are tested on the same ones.
+_BEFORE: dict[bytes, object] = {}
+
+
+def _unprocessed(mix, sources):
+    key = hashlib.sha256(sources.numpy().tobytes()).digest()
+    if key not in _BEFORE:
+        _BEFORE[key] = metrics.bss_eval(mix.expand_as(sources), sources, permute=False)[0]
+    return _BEFORE[key]
+
+
+def separated(found) -> dict:
+    """``sdr``, ``sir``, ``sar``, ``sdri`` and ``si_sdr``, dB, of every source of a test; see `metrics.bss_eval`.
+
+    Every answer has a thousandth of the mixture in it, so that silence, of which there is no ratio, scores as the
+    mixture does.
+    """
+    scores: dict[str, list] = {name: [] for name in ("sdr", "sir", "sar", "sdri", "si_sdr")}
+    for item, est in found:
+        sources, est = item["sources"], est + 1e-3 * item["mix"]
+        sdr, sir, sar = metrics.bss_eval(est, sources, permute=False)
+        before = _unprocessed(item["mix"], sources)
+        for name, values in (("sdr", sdr), ("sir", sir), ("sar", sar), ("sdri", sdr - before),
+                             ("si_sdr", metrics.si_sdr(est, sources))):
+            scores[name] += values.tolist()
+    return scores
+
+
+def score(model, cfg: Config) -> dict:
+    """Score what was trained, or None, the mixture itself, on the test split.
+
+    Returns
+    -------
+    dict of str to list of float
+        Of a separator those of `separated`, of mixtures of two sources, and of three under ``.../three``; and
+        ``absent``, dB, the level of the answer about a class that is not there against that of the mixture. Of those
+        that teach or read ``accuracy``, %, of single sounds, and of a critic ``fooled``, % of the questions to which a
+        mask that follows its gradient gives an answer that it likes better than the sound itself, and
+        ``fooled_si_sdr``, dB, of those answers.
+    """
+    model = build(cfg) if cfg.published else model
+    if cfg.stage == "listened":
+        return listened(cfg)
+    if cfg.stage == "prompts":
+        return {"accuracy": recognised(_taught(cfg), cfg, "test", cfg.corpus, model)}
+    if cfg.stage != "separator":
+        scores = {"accuracy": recognised(model, cfg, "test", cfg.corpus)}
+        return scores | (fooled(model, cfg) if cfg.stage == "critic" else {})
+    corpus = corpora.load(cfg.corpus, "test", cfg.preset)
+    tests = Tests(corpus, 2, cfg.tested, cfg.wording)
+    scores = separated(answers(model, tests))
+    if model is not None:
+        scores["params/model"] = [sum(p.numel() for p in model.unet.parameters()) / 1e6]
+    if hasattr(corpus, "recordings"):
+        scores |= scoring.on("three", separated(answers(model, Tests(corpus, 3, cfg.tested // 2, cfg.wording))))
+        if model is not None and cfg.system in READ:
+            other = answers(model, tests, asked=lambda item: [text.prompt([item["absent"]])])
+            scores["absent"] = [float(audio.db(audio.rms(est[0])) - audio.db(audio.rms(item["mix"])))
+                                for item, est in other]
+    return scores
+
+
+@torch.no_grad()
+def recognised(model, cfg: Config, split: str, name: str, prompts: PromptEncoder | None = None) -> list[float]:
+    """100 for every item whose class a critic, a classifier or one that sees pictures finds, else 0."""
+    corpus = corpora.load(name, split, cfg.preset)
+    names = list(corpus.recordings)
+    device = next(model.parameters()).device
+    if cfg.stage == "timbre":
+        found = ((item, out) for item, out in evaluation.each(model, corpus))
+    else:
+        asked = questions(tuple(names), (1,), cfg if cfg.published else None)[0]
+        pooled = asked([text.prompt([name]) for name in names])["pooled"] if prompts is None else prompts(names)[2]
+        read = model.read(pooled.to(device))
+        if cfg.stage == "sight":
+            found = evaluation.each(model, range(len(corpus)), take=partial(_frames, corpus),
+                                    apply=lambda x: seen(model, x) @ read.T)
+            return [100.0 * (names[int(out.argmax())] == corpus[i]["labels"][0]) for i, out in found]
+        found = evaluation.each(model, corpus, apply=lambda x: model.hear(x) @ read.T)
+    return [100.0 * (names[int(out.argmax())] == item["labels"][0]) for item, out in found]
+
+
+def fooled(model: Clap, cfg: Config, n: int = 8) -> dict:
+    """How far masks that follow a critic's gradient get, and what they separate; see `score`."""
+    device, scores = next(model.parameters()).device, {"fooled": [], "fooled_si_sdr": []}
+    tests = Tests(corpora.load(cfg.corpus, "test", cfg.preset), 2, n)
+    for item in tests:
+        sources = item["sources"]
+        with torch.no_grad():
+            read = model.read(tests.questions(item["asked"])["pooled"].to(device))
+        est = attack(model, item["mix"].expand_as(sources).to(device), read)[1]
+        with torch.no_grad():
+            liked, wanted = ((model.hear(x.to(device)) * read).sum(-1) for x in (est, sources))
+        scores["fooled"] += [100.0 * float(more) for more in liked > wanted]
+        scores["fooled_si_sdr"] += metrics.si_sdr(est.cpu(), sources).tolist()
+    return scores
+
+
+@torch.no_grad()
+def listened(cfg: Config) -> dict:
+    """What a classifier hears in the answers of a separator: ``correct_pct``, ``wrong_pct``, ``both_pct`` and
+    ``none_pct``, 100 or 0 for every answer (Table 16).
+    """
+    model, judge = build(cfg.heard), build(cfg.teacher).eval()
+    model.load_state_dict(runs.weights_of(cfg.heard))
+    judge.load_state_dict(runs.weights_of(cfg.teacher))
+    corpus = corpora.load(cfg.corpus, "test", cfg.preset)
+    target, other = [], []
+    for item, est in answers(model.eval(), Tests(corpus, 2, cfg.tested)):
+        own = [_classes(cfg.teacher).index(name) for name in item["labels"]]
+        heard = judge(est).sigmoid()[:, own]
+        target += heard.diagonal().tolist()
+        other += heard.flip(1).diagonal().tolist()
+    said = listening.proxy(target, other)
+    return {f"{name}_pct": [100.0 * (one == name) for one in said] for name in listening.OUTCOMES}
+
+
+# Anybody's audio
+
+def _asked(query: str) -> dict:
+    """A query as the network reads it, for one mixture."""
+    return Questions([phrased(query, text.prompt)])([0])
+
+
+def _separate(network: Separator, mix, asked: dict):
+    """Answer one question about mixtures (batch, channel, time) -> (batch, channel, time)."""
+    flat = mix.flatten(0, 1)
+    each = {name: x.to(flat.device).expand(len(flat), *x.shape[1:]) for name, x in asked.items()}
+    return network(flat, each)[:, 0].unflatten(0, mix.shape[:2])
+
+
+SEPARATING = Separating(
+    about="For an instrument, or an everyday sound, that one asks for in words. Trained on mixtures and their "
+          "descriptions, of sounds that the kit makes.", sr=8000, window=512, block=4 * 16384, outputs=(),
+    apply=_separate, example="the sound of a violin", prompt=_asked,
+    # Of 120 answers about what was there 1 in 100 was quieter, of 60 about what was not 1 in 4: it says little.
+    absent=-11.0,
+    fits=lambda config: config["stage"] == "separator" and config["system"] in READ and config["sr"] == 8000)
