@@ -426,8 +426,7 @@ def _asked(method: str, spec: Separating, query) -> Separating:
     """Return a separator that has been asked, if it is asked in words: one like all others, with these outputs."""
     if not spec.example:
         if query is not None:
-            other = "".join(f", or choose {key}" for key in _asked_in_words())
-            raise WeaklibError(f"{method} takes no query; leave it out{other}.")
+            raise WeaklibError(f"{method} takes no query; leave it out, or choose {' or '.join(_asked_in_words())}.")
         return spec
     queries = _queries(method, spec, query)
     prompts = cache(lambda: [spec.prompt(one) for one in queries])  # when they are needed, and only once
