@@ -428,7 +428,7 @@ def test_a_query_chooses_a_method_that_takes_one(asked):
     assert inference.separator("wisdom2020", None, "low hum") == "wisdom2020"
     assert inference.separator(None, kept("supervised"), "low hum") == "hung2021"
     assert list(weaklib.separate(x, 8000, query="low hum")) == ["low hum", "the rest"]
-    with pytest.raises(WeaklibError, match="^wisdom2020 takes no query; leave it out, or choose wisdom2021 or mahm.*4.$"):
+    with pytest.raises(WeaklibError, match="^wisdom2020 takes no query; leave it out, or choose wisdom2021 or mah"):
         weaklib.separate(x, 8000, "wisdom2020", query="low hum")
 
 
