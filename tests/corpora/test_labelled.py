@@ -408,12 +408,3 @@ def test_recordings_are_divided_by_their_names_alone(n, sizes):
     parts = divided(names)
     assert tuple(len(parts[split]) for split in SPLITS) == sizes
     assert sorted(sum(parts.values(), [])) == sorted(names) and parts == divided(names[::-1])
-
-
-@pytest.mark.parametrize("name", ["music21", "vggsound", "audiocaps"])
-def test_identity_needs_no_data_and_a_missing_folder_is_one_sentence(name, monkeypatch):
-    monkeypatch.delenv("WEAKLIB_DATA", raising=False)
-    assert corpora.identity(name, "paper") == {"name": name, "version": 1, "seed": 0, "preset": "paper"}
-    for split in SPLITS:
-        with pytest.raises(WeaklibError, match="^WEAKLIB_DATA is not set: [^\n]*[.]$"):
-            load(name, split, "paper")

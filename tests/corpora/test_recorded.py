@@ -420,7 +420,7 @@ def test_what_enhancement_lacks_is_named(data):
 READERS = ("fuss", "fuss_reverb", "libri2mix", "wsj0_2mix", "yfcc100m", "audioset", "librifsd")
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", (*READERS, "music21", "vggsound", "audiocaps"))
 def test_identity_needs_no_data_and_a_missing_folder_is_one_sentence(name, monkeypatch):
     monkeypatch.delenv("WEAKLIB_DATA", raising=False)
     assert corpora.identity(name, "paper") == {"name": name, "version": 1, "seed": 0, "preset": "paper"}

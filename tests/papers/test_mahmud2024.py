@@ -135,7 +135,7 @@ def test_the_paper_preset_has_no_departures():
         assert (cfg.net.n_levels, cfg.net.n_channels, cfg.net.most, cfg.net.film) == (7, 64, 512, "")
         if cfg.stage == "separator":
             assert {cfg.corpus, cfg.mixtures, cfg.singles} <= {"music21", "vggsound", "audiocaps"}
-            assert cfg.plan == grid.PUBLISHED
+            assert cfg.plan == plain.plan and (plain.plan.steps, plain.plan.lr) == (68_000, 1e-3)
     proposed = paper.config("proposed_clap_src2", "paper")
     assert proposed.reader.published and proposed.teacher.published  # LAION-CLAP
     assert (proposed.loss, proposed.net, proposed.batch) == (plain.loss, plain.net, 32)

@@ -1,6 +1,4 @@
 """Rows, presets and claims of *Weakly-supervised Audio Separation via Bi-modal Semantic Similarity* (Mahmud, 2024)."""
-import math
-
 from weaklib.claims import Bound, Cell, Claim, Gap, Ratio, every, order
 from weaklib.grids import Grid, Preset
 from weaklib.papers.mahmud2024 import Config, Loss, Net
@@ -12,8 +10,6 @@ QUICK = Loss(positives=True)
 PLAN = Plan(lr=1.5e-3, ema=0.98)
 #: Sources in a mixture, and what the paper calls rows that learned from them.
 KS = {1: "sup", 2: "src2", 3: "src3", 4: "src4"}
-PUBLISHED = Plan(steps=68_000, lr=1e-3, warmup=0, decay="constant", clip=math.inf, ema=0.0, validate_every=1360,
-                 precision="bf16-mixed")
 
 
 def _small(width: int, levels: int, most: int, rows: int, **given) -> Config:
@@ -53,7 +49,7 @@ PRESETS = {
     "smoke": Preset(_small(16, 5, 32, 32, preset="smoke"), _kinds(4, 4, 4, 2)),
     "laptop": Preset(_small(8, 5, 128, 64), _kinds(400, 400, 800, 16)),
     "gpu": Preset(_small(32, 6, 256, 128, preset="gpu"), _kinds(3000, 3000, 4000, 32)),
-    "paper": Preset(Config(preset="paper", plan=PUBLISHED), {
+    "paper": Preset(Config(preset="paper"), {
         name: {"loss": {"contrastive": 0.0, "consistency": 0.0}} for name in ("first", "goes_on", "alone")} | {
         name: {"stage": name.removesuffix("_short"), "published": "critic" in name} for name in (
             "critic", "critic_short", "sight", "timbre", "prompts", "listened")} | {"judge": {"stage": "timbre"}},

@@ -582,8 +582,7 @@ class Lesson:
             return self.classified(model, X.flatten(0, 1), batch[f"{prefix}parts"].flatten(0, 1), mixtures.shape[-1])
         if cfg.system == "cosep":
             return self.objects(model, batch, prefix, X, mom)
-        teaches = loss.contrastive > 0 and prefix == ""
-        teaches = teaches or (loss.contrastive > 0 and len(self.questions) == 1)
+        teaches = loss.contrastive > 0 and (prefix == "" or len(self.questions) == 1)
         single = k > 1 and (teaches or loss.consistency > 0)
         whole_of_mom = mom.repeat_interleave(n_mix, 0)                  # (batch * n_mix, freq, frame)
         about = (mom[:, None].expand_as(size) if loss.asked == "mom" else size).flatten(0, 1).repeat_interleave(k, 0)
@@ -595,7 +594,7 @@ class Lesson:
         whole, parts = logits[:n_whole], logits[n_whole:]
         value = 0.0
         if n_whole and loss.reconstruction:
-            value = value + loss.reconstruction * self.distance(whole, size.flatten(0, 1), whole_of_mom)
+            value = value + loss.reconstruction * self.distance(whole, size.flatten(0, 1), whole_of_mom).mean()
         if single and loss.consistency:
             share = batch[f"{prefix}share"].flatten(0, 1)[..., None, None]
             added = (share * (parts.sigmoid() * about).unflatten(0, (-1, k))).sum(1)
@@ -619,23 +618,18 @@ class Lesson:
         return {name: x.to(device) for name, x in self.questions[prefix](which.tolist()).items()}
 
     def distance(self, logits, ref, mix):
-        """Eq. 2 for answers (n, freq, frame), a mean."""
+        """Eq. 2 for answers (n, freq, frame), one by one."""
         if self.cfg.loss.domain == "bce":
-            return losses.mask_bce(logits, ref, mix).mean()
-        return losses.weighted_l1(logits.sigmoid() * mix, ref, losses.mask_weight(mix)).mean()
+            return losses.mask_bce(logits, ref, mix)
+        return losses.weighted_l1(logits.sigmoid() * mix, ref, losses.mask_weight(mix))
 
     def permuted(self, logits, size, mom):
         """The smallest distance over the orders of two masks or more (PIT, MixPIT), a mean over the batch."""
         n = size.shape[1]
-        each = torch.stack([torch.stack([self._one(logits[:, i], size[:, j], mom) for j in range(n)], 1)
+        each = torch.stack([torch.stack([self.distance(logits[:, i], size[:, j], mom) for j in range(n)], 1)
                             for i in range(n)], 1)  # (batch, mask, mixture)
         orders = torch.tensor(list(permutations(range(n))), device=each.device)
         return each[:, torch.arange(n, device=each.device), orders].mean(-1).amin(1).mean()
-
-    def _one(self, logits, ref, mix):
-        if self.cfg.loss.domain == "bce":
-            return losses.mask_bce(logits, ref, mix)
-        return losses.weighted_l1(logits.sigmoid() * mix, ref, losses.mask_weight(mix))
 
     def taught(self, model: Separator, est, batch: dict, prefix: str):
         """What a teacher says of the answers to single questions (n, time): Eq. 3, or the entropy of a classifier."""
