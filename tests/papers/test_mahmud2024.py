@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from weaklib import audio, corpora, experiment, files, metrics, presets, runs, tables, text, training
-from weaklib.grids import mahmud2024 as grid
 from weaklib.papers import mahmud2024 as method
 
 paper = experiment.load("mahmud2024")
@@ -713,3 +712,33 @@ def test_the_proposed_row_trains_with_all_that_it_needs():
         asked = method.Questions(item["asked"])([item["asked"][0]])
         torch.testing.assert_close(out[0], model(item["mix"][None], asked)[0])
     assert math.isfinite(out.square().mean())
+
+
+class Given(nn.Module):
+    """Masks that are given, and silence for all that they let through."""
+
+    def __init__(self, masks):
+        super().__init__()
+        self.masks = masks
+
+    def logits(self, magnitude, asked):
+        return self.masks.logit()
+
+    def sound(self, X, length):
+        return torch.zeros(len(X), length)
+
+
+def test_weak_sup_wants_present_classes_to_add_up_and_absent_ones_silent():
+    n, k, classes = 3, 2, 5
+    X = torch.randn(n, 6, 4, dtype=torch.complex64)
+    masks, parts = torch.rand(n, classes, 6, 4), torch.tensor([[0, 3], [1, 2], [4, 0]])
+    cfg = method.Config(system="classes", loss=method.Loss(contrastive=0.1, reconstruction=10.0, teacher="timbre"))
+    lesson = method.Lesson(cfg, {}, lambda est: torch.zeros(len(est), classes))
+    size, whole, silent = X.abs().numpy(), [], []
+    for i, own in enumerate(parts.tolist()):
+        others = [c for c in range(classes) if c not in own]
+        weight = np.clip(np.log1p(size[i]), 1e-3, 10)
+        whole.append((weight * np.abs(masks[i, own].numpy().sum(0) * size[i] - size[i])).mean())
+        silent.append((weight * masks[i, others].numpy().sum(0) * size[i]).mean())
+    expected = 0.1 * classes * np.log(2) + 10 * (np.mean(whole) + np.mean(silent) / k)
+    assert lesson.classified(Given(masks), X, parts, 64).item() == pytest.approx(expected, rel=1e-5)
