@@ -742,3 +742,37 @@ def test_weak_sup_wants_present_classes_to_add_up_and_absent_ones_silent():
         silent.append((weight * masks[i, others].numpy().sum(0) * size[i]).mean())
     expected = 0.1 * classes * np.log(2) + 10 * (np.mean(whole) + np.mean(silent) / k)
     assert lesson.classified(Given(masks), X, parts, 64).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_cosep_wants_objects_to_add_up_to_a_share_and_to_have_their_class():
+    n_batch, n_mix, k, classes = 2, 2, 3, 5
+    X = torch.randn(n_batch, n_mix, 6, 4, dtype=torch.complex64)
+    mom, masks = X.sum(1).abs(), torch.rand(n_batch * n_mix * k, 1, 6, 4)
+    batch = {"frames": torch.zeros(n_batch, n_mix, k, 1, 3, 8, 8), "mixtures": torch.zeros(n_batch, n_mix, 64),
+             "classes": torch.randint(classes, (n_batch, n_mix, k))}
+    model = Given(masks)
+    model.timbre = lambda est: torch.zeros(len(est), classes)
+    lesson = method.Lesson(method.Config(system="cosep", loss=method.Loss(objects=0.05)), {}, None)
+    found = masks.reshape(n_batch, n_mix, k, 6, 4).sum(2).numpy()
+    whole = mom.numpy()[:, None]
+    ratio = np.minimum(X.abs().numpy() / whole, 5)
+    expected = (np.clip(np.log1p(whole), 1e-3, 10) * np.abs(found - ratio)).mean() + 0.05 * np.log(classes)
+    assert lesson.objects(model, batch, "", X, mom).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_classifier_that_is_trained_along_hears_answers_and_learns_from_mixtures(monkeypatch):
+    monkeypatch.setattr(method, "_classes", lambda cfg: ("a", "b", "c"))
+    model = nn.Module()
+    model.timbre = nn.Linear(16, 3)
+    mixtures, est, classes = torch.randn(2, 1, 16), torch.randn(4, 16, requires_grad=True), torch.tensor(
+        [[[0, 2]], [[1, 0]]])
+    lesson = method.Lesson(method.Config(loss=method.Loss(teacher="concurrent")), {}, None)
+    value = lesson.taught(model, est, {"parts": classes, "classes": classes, "mixtures": mixtures}, "")
+    of = nn.functional.one_hot(classes, 3).float()
+    entropy = nn.functional.binary_cross_entropy_with_logits
+    learned = entropy(model.timbre(mixtures[:, 0]), of.amax(2)[:, 0], reduction="sum") / 2
+    heard = entropy(model.timbre(est), of.reshape(4, 3), reduction="sum") / 4
+    assert value.item() == pytest.approx((heard + learned).item(), rel=1e-5)
+    (by_mixtures,) = torch.autograd.grad(learned, [model.timbre.weight])
+    taught, to_answers = torch.autograd.grad(value, [model.timbre.weight, est])
+    assert torch.allclose(taught, by_mixtures) and to_answers.abs().sum() > 0
