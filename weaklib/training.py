@@ -376,8 +376,8 @@ def _share(batch: dict, step: int, fabric) -> dict:
 
 @torch.no_grad()
 def _follow(average, model, decay: float) -> None:
-    for a, x in zip(average.parameters(), model.parameters()):
-        a.lerp_(x, 1 - decay)
+    # All at once: on a GPU hundreds of small steps would cost as much as the backward pass of a small network.
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
 
 
 def _score(validate, average, plan: Plan, fabric) -> float:
