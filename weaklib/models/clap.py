@@ -97,13 +97,13 @@ class Ear(nn.Module):
         rms = (x.square().mean(-1, keepdim=True) + FLOOR ** 2).sqrt()
         X = audio.stft(x / rms, N_FFT, HOP).abs()
         if spoiled:
-            X = masks(X.shape, generator).to(X) * X
+            X = masks(X.shape, generator, X.device) * X
         X = F.pad(self.filters @ X, (0, max(0, SHORTEST - X.shape[-1])))
         x = self.layers((X + 0.01).sqrt()[:, None]).flatten(2)
         return torch.cat([x.mean(-1), x.amax(-1)], 1)
 
 
-def masks(shape, generator=None):
+def masks(shape, generator=None, device="cpu"):
     """Draw masks as a separator may make them, smooth over time and frequency; three in ten let everything through.
 
     Parameters
@@ -112,6 +112,8 @@ def masks(shape, generator=None):
         Batch, frequencies, frames.
     generator : torch.Generator, optional
         On the CPU. By default torch's global one, which `weaklib.training.fit` seeds at every step.
+    device : str or torch.device
+        Where the masks are made, of numbers that are drawn on the CPU.
 
     Returns
     -------
@@ -119,8 +121,8 @@ def masks(shape, generator=None):
         In (0, 1].
     """
     n, *size = shape
-    knots = torch.randn(n, 1, 8, 5, generator=generator)  # frequency, time
-    drawn = torch.rand(n, 1, 1, generator=generator) < MASKED
+    knots = torch.randn(n, 1, 8, 5, generator=generator).to(device)  # frequency, time
+    drawn = (torch.rand(n, 1, 1, generator=generator) < MASKED).to(device)
     mask = F.interpolate(knots, size, mode="bilinear", align_corners=True)[:, 0]
     return torch.where(drawn, torch.sigmoid(3 * mask + 1), 1)
 

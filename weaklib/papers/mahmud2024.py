@@ -250,6 +250,7 @@ class Moms:
         there = tuple(corpus.recordings)  # of some classes a data set may have nothing left
         self.questions, sets = questions(there, tuple(sorted({1, k})), cfg.wording)
         self.sets = sets[k]
+        self._apart = np.array([[not set(a) & set(b) for b in self.sets] for a in self.sets])
         number = {name: i for i, name in enumerate(there)}
         self._numbers = [[number[name] for name in names] for names in self.sets]
         self._asked = [self.questions.index[text.prompt(names)] for names in self.sets]
@@ -263,9 +264,9 @@ class Moms:
         classes = torch.tensor([[self._numbers[s] for s in mom] for mom in chosen])
         picked = [[[int(rng.choice(self.items[name])) for name in self.sets[s]] for s in mom] for mom in chosen]
         gains = torch.from_numpy(rng.uniform(0.5, 1.5, classes.shape).astype(np.float32))
-        sources = torch.stack([torch.stack([torch.stack([self.corpus[i]["mix"] for i in ids]) for ids in mom])
+        part = span(rng, self.corpus.n_samples, self.cfg.crop)
+        sources = torch.stack([torch.stack([torch.stack([self.corpus[i]["mix"][part] for i in ids]) for ids in mom])
                                for mom in picked])
-        sources = cropped(rng, sources, self.cfg.crop)
         batch = {"mixtures": (gains[..., None] * sources).sum(2) / (self.k * self.cfg.n_mixtures),
                  "whole": torch.tensor([[self._asked[s] for s in mom] for mom in chosen]),
                  "parts": classes,  # the questions about single classes are the first
@@ -278,21 +279,20 @@ class Moms:
     def _disjoint(self, rng) -> list[int]:
         """Draw sets of classes for a mixture of mixtures that have none in common."""
         while True:
-            drawn, left = [], list(range(len(self.sets)))
+            drawn, left = [], np.arange(len(self.sets))
             for _ in range(self.cfg.n_mixtures):
-                if not left:
+                if not len(left):
                     break
-                drawn.append(left[rng.integers(len(left))])
-                taken = set(self.sets[drawn[-1]])
-                left = [s for s in left if not taken & set(self.sets[s])]
+                drawn.append(int(left[rng.integers(len(left))]))
+                left = left[self._apart[drawn[-1], left]]
             else:
                 return drawn
 
 
-def cropped(rng, x, n: int):
-    """Cut `n` samples out of ``x (..., time)`` at random; 0: leave it as it is."""
-    begin = int(rng.integers(x.shape[-1] - n + 1)) if 0 < n < x.shape[-1] else 0
-    return x[..., begin:begin + (n or x.shape[-1])]
+def span(rng, n_samples: int, n: int) -> slice:
+    """Draw where `n` of so many samples are cut out; 0: all of them."""
+    begin = int(rng.integers(n_samples - n + 1)) if 0 < n < n_samples else 0
+    return slice(begin, begin + (n or n_samples))
 
 
 class Captioned:
@@ -706,6 +706,8 @@ class Pairs:
     def __init__(self, cfg: Config):
         self.cfg = cfg
         self.parts = [corpora.load(name, "train", cfg.preset) for name in cfg.pool]
+        self.items = [{name: np.concatenate(found) for name, found in corpus.recordings.items()}
+                      for corpus in self.parts]
         sizes = (1,) if cfg.stage == "sight" else (1, 2, 3, 4)
         self.sets = [questions(tuple(corpus.recordings), sizes)[1] for corpus in self.parts]
         self.questions = Questions([text.prompt(names) for sets in self.sets for found in sets.values()
@@ -718,13 +720,14 @@ class Pairs:
             corpus, sets = self.parts[which], self.sets[which]
             size = int(rng.choice(list(sets), p=(0.375, 0.375, 0.125, 0.125) if len(sets) > 1 else None))
             names = sets[size][rng.integers(len(sets[size]))]
-            ids = [int(rng.choice(np.concatenate([list(r) for r in corpus.recordings[name]]))) for name in names]
+            ids = [int(rng.choice(self.items[which][name])) for name in names]
             asked.append(self.questions.index[text.prompt(names)])
             if self.cfg.stage == "sight":
                 made.append(_frames(corpus, ids[0]))
             else:
-                mix = sum(float(g) * corpus[i]["mix"] for g, i in zip(rng.uniform(0.5, 1.5, size), ids))
-                made.append(cropped(rng, mix, self.cfg.crop))
+                gains = rng.uniform(0.5, 1.5, size)
+                part = span(rng, corpus.n_samples, self.cfg.crop)
+                made.append(sum(float(g) * corpus[i]["mix"][part] for g, i in zip(gains, ids)))
         return {"frames" if self.cfg.stage == "sight" else "mix": torch.stack(made), "asked": torch.tensor(asked)}
 
 
@@ -764,8 +767,9 @@ class Shots:
     def __call__(self, step: int) -> dict:
         rng = np.random.default_rng([self.cfg.seed, step])
         labels = rng.integers(len(self.items), size=self.cfg.batch)
-        mix = torch.stack([self.corpus[int(rng.choice(self.items[k]))]["mix"] for k in labels])
-        return {"mix": cropped(rng, mix, self.cfg.crop), "labels": torch.from_numpy(labels)}
+        ids = [int(rng.choice(self.items[k])) for k in labels]
+        part = span(rng, self.corpus.n_samples, self.cfg.crop)
+        return {"mix": torch.stack([self.corpus[i]["mix"][part] for i in ids]), "labels": torch.from_numpy(labels)}
 
 
 def chosen(model: PromptEncoder, batch: dict, critic: Clap, classes: list[str], cfg: Config):
