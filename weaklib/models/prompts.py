@@ -42,9 +42,11 @@ class PromptEncoder(nn.Module):
     def forward(self, names: list[str]):
         """Return tokens (name, token, 384), lengths (name,) and pooled (name, 384), as `weaklib.text.encode` does."""
         tokenizer, model = self._frozen
-        ids = tokenizer(names, padding=True, return_tensors="pt")
+        if model.device != self.words.device:  # a module does not take along what is not registered
+            model.to(self.words.device)
+        ids = tokenizer(names, padding=True, return_tensors="pt").to(self.words.device)
         embedded = model.embeddings.word_embeddings(ids["input_ids"])
-        words = self.words.to(embedded.device).expand(len(names), -1, -1)
+        words = self.words.expand(len(names), -1, -1)
         embedded = torch.cat([embedded[:, :1], words, embedded[:, 1:]], 1)  # after the mark of the beginning
         mask = F.pad(ids["attention_mask"], (len(self.words), 0), value=1)
         tokens = model(inputs_embeds=embedded, attention_mask=mask).last_hidden_state * mask[..., None]
