@@ -55,7 +55,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, metavar="N", help="random seeds per row, in place of the preset's number")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--jobs", type=int, metavar="N",
-                        help="runs at a time, each on one core or GPU (default: one for each that is here)")
+                        help="runs at a time, each on one core or GPU (default: one per GPU, or per idle core)")
     parser.add_argument("--cluster", metavar="URL", help="train on the workers of a Dask scheduler, tcp://host:port")
     parser.add_argument("--budget", metavar="T", help="train for at most this time, such as 9m or 1h30m, the most "
                                                       "telling runs first, and go on with the next call")

@@ -467,3 +467,22 @@ def test_a_script_without_its_guard_gets_a_sentence(tmp_path):
                           env=os.environ | {"PYTHONPATH": root, "WEAKLIB_HOME": str(tmp_path / "home")})
     assert done.returncode == 1
     assert "WeaklibError: The workers did not start" in done.stderr and "__main__" in done.stderr
+
+
+def test_a_core_that_somebody_else_keeps_busy_is_left_alone(monkeypatch):
+    """On a core that is shared, a run takes twice as long."""
+    import dask.system
+    import distributed.system
+    import psutil
+    monkeypatch.setattr(training, "resolve", lambda device: "cpu")
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 16 if logical else 8)
+    monkeypatch.setattr(dask.system, "CPU_COUNT", 16)
+    monkeypatch.setattr(distributed.system, "MEMORY_LIMIT", 64e9)
+
+    def at(percent):
+        monkeypatch.setattr(psutil, "cpu_percent", lambda interval: percent)
+        return jobs.default()
+
+    assert [at(percent) for percent in (0.0, 2.0, 100 / 16, 50.0, 100.0)] == [8, 8, 7, 1, 1]
+    monkeypatch.setattr(distributed.system, "MEMORY_LIMIT", 8e9)
+    assert at(0.0) == 3

@@ -39,6 +39,7 @@ from weaklib.planning import Agenda, Task
 
 WORTH = 60.0        # s of expected work; less is done before new processes have begun
 MEMORY = 2.5e9      # bytes that a run may take
+LOOK = 1.0          # s for which it is seen how busy the cores are
 DEATHS = 3          # of its worker, after which a run is given up
 TELL = 0.5          # s between two reports of a run
 RENDER = 5.0        # s that a split of a corpus is expected to take
@@ -125,7 +126,11 @@ def work(configs: Iterable[runs.Config], *, device: str = "auto", fresh: bool = 
 
 
 def default(device: str = "auto") -> int:
-    """How many runs this machine takes at a time: one per GPU, or one per physical core if the memory is enough."""
+    """How many runs this machine takes at a time: one per GPU, or per physical core that nobody else keeps busy.
+
+    There is always one, and never more than the memory is enough for. On a core that is shared a run takes twice as
+    long, and whatever else runs there is slowed down, too.
+    """
     import psutil
     from dask.system import CPU_COUNT  # those that this process may use
     from distributed.system import MEMORY_LIMIT
@@ -135,7 +140,8 @@ def default(device: str = "auto") -> int:
         import torch
         return torch.cuda.device_count()
     cores = min(psutil.cpu_count(logical=False) or CPU_COUNT, CPU_COUNT)
-    return max(1, min(cores, int(MEMORY_LIMIT / MEMORY)))
+    busy = round(psutil.cpu_percent(interval=LOOK) / 100 * (psutil.cpu_count() or CPU_COUNT))
+    return max(1, min(cores - busy, int(MEMORY_LIMIT / MEMORY)))
 
 
 def width(tasks: list[Task], device: str = "auto") -> int:
