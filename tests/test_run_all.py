@@ -173,6 +173,23 @@ def test_committed_uses_committed_records(place, monkeypatch):
     assert (files.results() / "laptop" / "table.md").read_text() == "rendered"
 
 
+def test_notebooks_run_side_by_side(place):
+    """Each waits for what the other says: one after the other, the first would wait for ever."""
+    meet = """import pathlib, time
+pathlib.Path("here_{0}").touch()
+until = time.monotonic() + 60
+while not pathlib.Path("here_{1}").exists() and time.monotonic() < until:
+    time.sleep(0.1)
+print(pathlib.Path("here_{1}").exists())"""
+    write(place.notebooks, "00_one", meet.format("one", "two"))
+    write(place.notebooks, "01_two", meet.format("two", "one"))
+    write(place.notebooks, "02_three", "1 / 0")
+    assert run_all.main(["--committed", "--jobs", "2"], place.notebooks) == 1
+    out = place.local / "committed"
+    assert printed(out / "00_one.ipynb") == printed(out / "01_two.ipynb") == "True\n"
+    assert set(session.times()) == {"committed, 00_one", "committed, 01_two"}
+
+
 def test_only(tmp_path):
     for name in ("00_start", "01_wisdom2020", "02_wisdom2020_more", "10_scores"):
         write(tmp_path, name)

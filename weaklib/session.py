@@ -1,4 +1,4 @@
-"""All notebooks in one go: what they show is trained first, side by side, then each is executed.
+"""All notebooks in one go: what they show is trained first, side by side, then they are executed.
 
 Contents
 --------
@@ -12,11 +12,15 @@ status, check, publish
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
-from weaklib import experiment, files, headless, inventory, jobs, planning, presets, report, runs
+from weaklib import experiment, files, headless, inventory, jobs, planning, presets, progress, report, runs
 from weaklib.files import WeaklibError
 from weaklib.headless import Outcome
 
@@ -193,10 +197,10 @@ class Forecast:
         configs = [config for notebook in notebooks for config in notebook.configs]
         open_runs = planning.open_runs(configs, args.fresh)
         tasks = planning.tasks(open_runs, worth(notebooks, args), on_gpu(args))
-        n = args.jobs or (jobs.width(tasks, args.device) if tasks and not args.cluster else 1)
+        n = args.jobs or (1 if args.cluster else jobs.width(tasks, args.device) if tasks else jobs.default(args.device))
         spans = planning.simulate(tasks, n, args.budget)
         training = max((end for _, end in spans.values()), default=0.0) / 60
-        total = training + sum(minutes(notebook, args) for notebook in notebooks)
+        total = training + sum(minutes(notebook, args) for notebook in notebooks) / min(n, max(1, len(notebooks)))
         return cls(open_runs, tasks, spans, f"{len(notebooks)} notebooks, {len(open_runs)} runs to train"
                    f"{f', {n} at a time' if n > 1 else ''}; expected time: {span(60 * total)}")
 
@@ -204,22 +208,22 @@ class Forecast:
 # Doing it
 
 def run(notebooks: list[Notebook], args) -> int:
-    """Train, execute the notebooks one by one, print what became of them, and write the tables."""
+    """Train, execute the notebooks, print what became of them, and write the tables."""
     able = [notebook for notebook in notebooks if not notebook.obstacle]
     print(Forecast.of(able, args).text, flush=True)
     trained = jobs.work([config for notebook in able for config in notebook.configs], device=args.device,
                         fresh=args.fresh, n=args.jobs, cluster=args.cluster, budget=args.budget,
                         gains=worth(able, args))
-    with headless.kernel() as channel:
-        outcomes = [missing(notebook, trained) or execute(notebook, args, channel) for notebook in notebooks]
+    outcomes = {notebook.path: missing(notebook, trained) for notebook in notebooks}
+    outcomes |= execute([notebook for notebook in notebooks if not outcomes[notebook.path]], args)
     print()
     show(["notebook", "status", "minutes", "note"],
-         [[o.notebook, o.status, f"{o.minutes:.1f}", o.note] for o in outcomes])
+         [[o.notebook, o.status, f"{o.minutes:.1f}", o.note] for o in outcomes.values()])
     report.write(report.committed() if args.committed else report.local(args.preset, args.seeds))
     print(f"\nTables: {files.results() if args.committed else files.results() / 'local'}\n"
           f"Executed notebooks: {executed(args)}")
-    failed = any(o.status == "failed" for o in outcomes)
-    return int(failed or all(o.status == "skipped" for o in outcomes) and not trained.trained)
+    statuses = {o.status for o in outcomes.values()}
+    return int("failed" in statuses or statuses <= {"skipped"} and not trained.trained)
 
 
 def missing(notebook: Notebook, trained: jobs.Outcome) -> Outcome | None:
@@ -237,18 +241,56 @@ def missing(notebook: Notebook, trained: jobs.Outcome) -> Outcome | None:
     return outcome
 
 
-def execute(notebook: Notebook, args, channel: Path) -> Outcome:
-    """Execute one notebook and remember how long it took."""
+def execute(notebooks: list[Notebook], args) -> dict[Path, Outcome]:
+    """Execute notebooks, as many at a time as runs train, and remember how long they took."""
+    n = len(notebooks) if len(notebooks) < 2 else min(len(notebooks), args.jobs or jobs.default(args.device))
+    outcomes: dict[Path, Outcome] = {}
+
+    def done(notebook, outcome):
+        outcomes[notebook.path] = outcome
+        print(f"{label(notebook, args)}: {outcome.status}, {outcome.minutes:.1f} min", flush=True)
+        if outcome.status == "ok":
+            files.write_json(files.home() / "times.json", {
+                **times(), f"{mode(args)}, {outcome.notebook}": round(outcome.minutes, 2)})
+
+    if n < 2:
+        for notebook in notebooks:
+            done(notebook, _executed(*_order(notebook, args)))
+        return outcomes
+
+    def line():
+        names = [notebook.path.stem for notebook in notebooks if notebook.path not in outcomes][:n]
+        return f"{len(outcomes)} of {len(notebooks)} notebooks done, under way: {', '.join(names)}"
+
+    # Processes, since what a kernel finds out about itself it reads from the environment.
+    with ProcessPoolExecutor(n, mp_context=get_context("spawn")) as pool, progress.telling(line, sys.stdout):
+        futures = {pool.submit(_executed, *_order(notebook, args), quiet=True): notebook for notebook in notebooks}
+        try:
+            for future in as_completed(futures):
+                done(futures[future], future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return outcomes
+
+
+def label(notebook: Notebook, args) -> str:
+    """What the progress line calls a notebook."""
+    return f"{notebook.path.stem} (expected: {minutes(notebook, args):.1f} min)"
+
+
+def _order(notebook: Notebook, args) -> tuple:
+    """What `_executed` needs to know."""
     given = {"preset": args.preset, "seeds": args.seeds, "device": args.device,
              "records": "committed" if args.committed else "local", "fresh": False, "interactive": False}
-    name = notebook.path.stem
-    label = f"{name} (expected: {minutes(notebook, args):.1f} min)"
-    outcome = headless.execute(notebook.path, executed(args) / notebook.path.name, given, channel,
-                               minutes=LIMIT[mode(args)], label=label)
-    print(f"{label}: {outcome.status}, {outcome.minutes:.1f} min", flush=True)
-    if outcome.status == "ok":
-        files.write_json(files.home() / "times.json", {**times(), f"{mode(args)}, {name}": round(outcome.minutes, 2)})
-    return outcome
+    return (notebook.path, executed(args) / notebook.path.name, given, LIMIT[mode(args)], label(notebook, args))
+
+
+def _executed(source: Path, target: Path, given: dict, limit: float, name: str, quiet: bool = False) -> Outcome:
+    """Execute one notebook."""
+    with open(os.devnull, "w") as nowhere, headless.kernel() as channel:
+        return headless.execute(source, target, given, channel, minutes=limit, label=name,
+                                out=nowhere if quiet else None)
 
 
 def executed(args) -> Path:
