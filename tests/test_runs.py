@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 import torch
 
-from weaklib import files, runs
+from weaklib import experiment, files, runs, weights
 from weaklib.files import WeaklibError
 
 
@@ -158,3 +158,9 @@ def test_full_disk_is_one_sentence_and_loses_nothing(monkeypatch, tmp_path):
         files.write_json(target, {"a": 2})
     assert files.read_json(target) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir() if p.name != "home"] == ["x.json"]
+
+
+def test_the_record_of_what_comes_with_the_package_is_among_the_committed_ones():
+    for paper in experiment.PAPERS:
+        record = runs.shipped(paper)
+        assert record.key == weights.about(weights.shipped(paper))["key"] and record.weights["parameters"] > 0

@@ -203,6 +203,12 @@ def find(config: Config, preset: str, records: str) -> Record | None:
     return read(found[0]) if found else None
 
 
+def shipped(paper: str) -> Record | None:
+    """The committed record of the checkpoint that comes with the package; None if there is none."""
+    name = weights.about(weights.shipped(paper))["id"]
+    return next(iter(undamaged(files.results().glob(f"*/{paper}/runs/{name}.json"))), None)
+
+
 def look(config: Config, preset: str, records: str) -> Record | None:
     """Look a record up as `find` does; one that is damaged counts as none, for the run itself will say so."""
     with suppress(WeaklibError):
