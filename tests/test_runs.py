@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 import torch
 
-from weaklib import experiment, files, runs, weights
+from weaklib import files, runs
 from weaklib.files import WeaklibError
 
 
@@ -160,7 +160,21 @@ def test_full_disk_is_one_sentence_and_loses_nothing(monkeypatch, tmp_path):
     assert [p.name for p in tmp_path.iterdir() if p.name != "home"] == ["x.json"]
 
 
-def test_the_record_of_what_comes_with_the_package_is_among_the_committed_ones():
-    for paper in experiment.PAPERS:
-        record = runs.shipped(paper)
-        assert record.key == weights.about(weights.shipped(paper))["key"] and record.weights["parameters"] > 0
+def scored(*values):
+    return [runs.Record("", {}, {"gain": list(one)}, [], {}, None, None) for one in values]
+
+
+def test_rows_are_compared_item_by_item():
+    """By hand: differences 1, 2 and 3, whose standard error is 1 / sqrt(3), and t(0.975, 2) = 4.3027."""
+    half = 4.3027 / 3 ** 0.5
+    found = runs.paired(scored([11.0, 102, 7], [11, 104, 9]), scored([10.0, 101, 5]), "gain")
+    assert found == (pytest.approx(2), pytest.approx(2 - half, abs=1e-4), pytest.approx(2 + half, abs=1e-4), 3)
+    sources = runs.paired(scored([10.0, 12, 100, 104, 8, 8]), scored([10.0, 10, 100, 100, 5, 5]), "gain", block=2)
+    assert sources == pytest.approx(found)
+    assert runs.paired(scored([1.0, 2, 3]), scored([5.0, 7, 8]), "gain").mean == pytest.approx(-14 / 3)
+
+
+@pytest.mark.parametrize("a, b", [([[1.0, 2]], [[1.0, 2, 3]]), ([[1.0]], [[2.0]]), ([], [[1.0, 2]]), ([[]], [[]])])
+def test_what_was_not_scored_on_the_same_items_is_not_compared(a, b):
+    with pytest.raises(WeaklibError, match="cannot be compared"):
+        runs.paired(scored(*a), scored(*b), "gain")
