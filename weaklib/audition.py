@@ -10,8 +10,10 @@ Result, separate, transcribe
     What a method makes of it.
 scores, levels
     How good that is, where there are references; and whether what was asked for is there.
-rest, scene
-    What a method leaves over; sound, references and results for the stem player, a group for each, to compare by A/B.
+rest, strange
+    What a method leaves over, and whether that is much.
+scene
+    Sound, references and results for the stem player, a group for each, to compare by A/B.
 save
     Stems or MIDI of the whole sound as files.
 """
@@ -325,6 +327,18 @@ def rest(sound: Sound, result: Result) -> dict:
         return {}
     left = sound.audio - sum(result.stems.values())
     return {REST: left} if audio.rms(left.ravel()) > 1e-3 * audio.rms(sound.audio.ravel()) else {}
+
+
+def strange(sound: Sound, result: Result) -> str:
+    """Say so if a separation leaves over more than of any sound of the kind that the method knows; else nothing."""
+    left = rest(sound, result).get(REST)
+    if left is None:
+        return ""
+    level = float(audio.db(audio.rms(left.ravel()) / audio.rms(sound.audio.ravel())))
+    if level <= _spec("separate", result.again["method"])["strange"]:
+        return ""
+    return (f"{result.title} leaves much over, {-level:.0f} dB below the sound: it has probably never heard a sound of "
+            "this kind.")
 
 
 def scene(sound: Sound, results=(), *, pictures: bool = False, rests: bool = False) -> dict:

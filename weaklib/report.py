@@ -66,7 +66,9 @@ def _files(root: Path, where: str, names, seeds: int | None = None) -> dict[Path
                 if rows := sheet.tidy(where):
                     path = root / preset / key / sheet.table.name
                     out[path.with_suffix(".csv")] = tables.as_csv(tables.COLUMNS, rows)
-                    out[path.with_suffix(".md")] = f"# {key}\n\n## {sheet.table.title}\n\n{sheet.markdown(where)}"
+                    out[path.with_suffix(".md")] = (
+                        f"# {key}\n\n## {sheet.table.title}\n\n{sheet.markdown(where)}\n"
+                        f"Every number by seed, with its run: [{path.name}.csv]({path.name}.csv).\n")
         entries[key] = ledger(key, names, where, seeds)
     if any(entries.values()):
         every = [{name: e[name] for name in claims.LEDGER} for found in entries.values() for e in found]

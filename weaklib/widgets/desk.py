@@ -323,7 +323,9 @@ class Desk(Browser):
         tables = [table for result in self.results for table in (
             (f"{result.title} ({MEASURES[result.does]}: higher is better)", *audition.scores(self.sound, result)),
             (f"{result.title}: what is there", *audition.levels(result)))]
-        self.scores.value = "".join(_table(title, head, rows) for title, head, rows in tables if rows)
+        said = [f"<p>{html.escape(words)}</p>" for result in self.results if (
+            words := audition.strange(self.sound, result))]
+        self.scores.value = "".join([*(_table(title, head, rows) for title, head, rows in tables if rows), *said])
 
     def _save(self, group: str):
         """Save what is heard now, or else the newest; the files, and a link to them."""
