@@ -116,11 +116,12 @@ TABLE1 = Table(
      *SEARCHED),
     splits={"FUSS": "`sounds`", "Libri2Mix": "`talkers_16k`", "Enhancement": "`noisy_talkers`", "YFCC100m": "`wild`"},
     corpora={"FUSS": "corpus", "Libri2Mix": "speech", "Enhancement": "noisy", "YFCC100m": "wild"}, floor=0.0, caption=(
-        "MSi: SI-SNRi of mixtures of several sources; 1S: SI-SNR of a source that is heard alone; TRF: both, weighed "
-        "by how often a mixture has so many sources; MoMi: SI-SNRi of two mixtures that were added up, one to which "
-        "no output belongs counting as -80 dB (as in 1 of 8 pairs with M = 4 and MixIT alone); S+N and S only: "
-        "the same of speech, in noise and alone. M is the number of outputs. Rows on labelled mixtures learn from the "
-        "same corpus as the others, so that their baseline is the one with M = 4."),
+        "MSi is the SI-SNRi of mixtures of several sources, 1S the SI-SNR of a source that is heard alone, and TRF "
+        "the mean of both, weighed by how often a mixture has so many sources. MoMi is the SI-SNRi of two mixtures "
+        "that were added up, of which one to which no output belongs counts as -80 dB (as in 1 of 8 pairs with M = 4"
+        " and MixIT alone). S+N is the SI-SNRi of speech in noise, S only the SI-SNR of speech alone. M is the "
+        "number of outputs. Rows on labelled mixtures learn from the same corpus as the others, so that their "
+        "baseline is the one with M = 4."),
     stand_ins={"sounds": "Corpus `sounds` stands in for FUSS.",
                "talkers_16k": "Corpus `talkers_16k`, synthetic voices, stands in for Libri2Mix.",
                "noisy_talkers": "Corpus `noisy_talkers` stands in for speech with noise from freesound.",
