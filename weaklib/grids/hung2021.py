@@ -130,8 +130,8 @@ RATES = Table(
     splits={"all": ""}, caption=(
         "Wrong notes are those of the notes found that are not in the score, missed notes those of the score that "
         "are not found, counted by frame over all instruments. Thresholds are chosen on validation, or are "
-        "0.5, by which a transcriptor that has become strict remains so. The paper does not say whether it counts on mixtures or on "
-        "isolated tracks."))
+        "0.5, by which a transcriptor that has become strict remains so. The paper does not say whether it counts on "
+        "mixtures or on isolated tracks."))
 
 
 # Claims. Bounds were fixed before the runs; that h01 asks for more than the mixture, after them.

@@ -118,8 +118,8 @@ TABLE1 = Table(
     corpora={"FUSS": "corpus", "Libri2Mix": "speech", "Enhancement": "noisy", "YFCC100m": "wild"}, floor=0.0, caption=(
         "MSi is the SI-SNRi of mixtures of several sources, 1S the SI-SNR of a source that is heard alone, and TRF "
         "the mean of both, weighed by how often a mixture has so many sources. MoMi is the SI-SNRi of two mixtures "
-        "that were added up, of which one to which no output belongs counts as -80 dB (as in 1 of 8 pairs with M = 4"
-        " and MixIT alone). S+N is the SI-SNRi of speech in noise, S only the SI-SNR of speech alone. M is the "
+        "that were added up, of which one to which no output belongs counts as -80 dB (as in 1 of 8 pairs with M = 4 "
+        "and MixIT alone). S+N is the SI-SNRi of speech in noise, S only the SI-SNR of speech alone. M is the "
         "number of outputs. Rows on labelled mixtures learn from the same corpus as the others, so that their "
         "baseline is the one with M = 4."),
     stand_ins={"sounds": "Corpus `sounds` stands in for FUSS.",
