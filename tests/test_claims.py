@@ -423,7 +423,7 @@ def test_the_discussion_tells_what_stands_against_a_claim_and_leaves_out_what_ho
     assert claims.discussion(claims.ledger("toy", "full", tests, found, values(""))).splitlines()[2:] == [
         "* **t01**, does not hold here (preset full). *Up it goes.* Against it: both: b -1.0 ± 0.1 dB. Gravity. "
         "What would decide it: a ladder.",
-        "* **t03**, inconclusive (preset full). *Sideways.* Where the claim has it: c: 0.7 ± 3.0 dB."]
+        "* **t03**, inconclusive (preset full). *Sideways.* In line with it: c: 0.7 ± 3.0 dB."]
     assert claims.discussion(claims.ledger("toy", "full", {"t02": tests["t02"]}, found, values(""))) == (
         "Every claim that was tested holds.\n")
 

@@ -466,7 +466,7 @@ def discussion(entries: list[dict]) -> str:
             verdict = ": ".join(filter(None, [e["verdict"], e["why"]]))
             lines.append(" ".join([
                 f"* **{claim}**, {verdict} (preset {e['preset']}). *{texts(paper)[claim]['claim']}*",
-                f"Against it: {e['against']}." if e["against"] else f"Where the claim has it: {e['ours']}.",
+                f"Against it: {e['against']}." if e["against"] else f"In line with it: {e['ours']}.",
                 *([said["reason"], f"What would decide it: {said['decides']}"] if said else [])]))
     if not lines:
         return "Every claim that was tested holds.\n"
