@@ -1,4 +1,4 @@
-# make results | test | quick | lab | workshop | book | clean | install | lock | help
+# make results | test | quick | lab | workshop | book | axe | clean | install | lock | help
 #
 # One environment, .venv, with the exact versions of requirements.lock; installed once, and again when they change.
 
@@ -7,6 +7,7 @@ BIN     := $(VENV)/bin
 STAMP   := $(VENV)/installed
 BROWSER := $(VENV)/browser
 SPHINX  := $(VENV)/sphinx
+AXE     := $(VENV)/axe/package/axe.min.js
 ARGS    ?=
 # Threads that wait by spinning slow everything down thirtyfold beside another busy process.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -15,7 +16,7 @@ SUPPORTED = import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] 
 PYTHON  ?= $(shell for p in python3.11 python3.12 python3 python; do \
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: results test quick lab workshop book install lock clean help
+.PHONY: results test quick lab workshop book axe install lock clean help
 .DEFAULT_GOAL := help
 
 help:  ## say what there is
@@ -43,6 +44,10 @@ book: $(SPHINX)  ## build the book in book/_build/html: notebooks, results, data
 	rm -rf book/api
 	$(BIN)/python -m sphinx -q -c book -d book/_build/doctrees . book/_build/html $(ARGS)
 
+axe: $(BROWSER) $(AXE)  ## look for barriers in the widgets and, if it is built, the book (needs npm and a network)
+	$(BIN)/python tests/widgets/axe.py $(AXE) $(wildcard book/_build/html/*.html \
+	  book/_build/html/results/*/notebooks/*.html book/_build/html/results/full/*/table1.html)
+
 install: $(STAMP)  ## install into .venv
 
 clean:  ## forget .venv, everything rendered and trained, and this machine's tables
@@ -67,6 +72,10 @@ $(BROWSER): $(STAMP)
 $(SPHINX): $(STAMP)
 	$(BIN)/python -m pip install --no-build-isolation -e ".[book]"
 	@touch $@
+
+$(AXE):
+	mkdir -p $(VENV)/axe
+	cd $(VENV)/axe && npm pack --silent axe-core@4.14.1 && tar xzf axe-core-4.14.1.tgz
 
 # Installs a package unless `have` finds it, where that needs no password; goes on in any case.
 define APT

@@ -293,3 +293,14 @@ def test_of_a_file_all_is_saved_and_not_just_the_part_that_was_heard(tmp_path):
     got = pretty_midi.PrettyMIDI(str(to))
     assert [len(i.notes) for i in got.instruments] == [len(i.notes) for i in expected.instruments if i.notes]
     assert to.name == "song.mid" and got.get_end_time() > 4
+
+
+def test_a_sound_that_is_not_of_its_kind_is_told_by_what_is_left_over():
+    """The shipped separator of the band, on the band and on voices."""
+    said = {name: [audition.strange(sound, audition.separate(sound, "hung2021")) for sound in (
+        audition.from_corpus(name, index) for index in range(3))] for name in ("band", "talkers_16k")}
+    assert said["band"] == ["", "", ""]
+    assert all("leaves much over" in words and "never heard a sound of this kind" in words
+               for words in said["talkers_16k"])
+    voices = audition.from_corpus("talkers", 0)
+    assert audition.strange(voices, audition.separate(voices, "wisdom2020")) == ""  # its outputs add up

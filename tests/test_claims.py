@@ -1,11 +1,12 @@
 """Claims: quantities and bounds against numbers made by hand; what the papers claim, on the numbers that they print."""
 import math
+import re
 
 import numpy as np
 import pytest
 import scipy.stats
 
-from weaklib import claims, experiment, tables
+from weaklib import claims, experiment, report, tables
 from weaklib.claims import Bound, Cell, Claim, Either, Gap, Peak, Ratio, Some, Values, every, judge, largest, order
 from weaklib.files import WeaklibError
 from weaklib.tables import Metric
@@ -373,12 +374,13 @@ def test_every_claim_of_a_paper_has_an_entry(texts):
                           values(a=[1.0, 1.0, 1.0]), values("", a=2.0))
     assert found == [
         {"paper": "toy", "claim_id": "t01", "verdict": HOLDS, "ours": "a: 1.0 ± 0.0 dB", "paper_value": "a: 2.0 dB",
-         "tolerance": "a ≥ 0 dB", "preset": "full", "runs": "a-s0 a-s1 a-s2", "why": ""},
+         "tolerance": "a ≥ 0 dB", "preset": "full", "runs": "a-s0 a-s1 a-s2", "why": "",
+         "against": ""},
         {"paper": "toy", "claim_id": "t02", "verdict": UNTESTED, "ours": "–", "paper_value": "some", "tolerance": "–",
-         "preset": "full", "runs": "", "why": ""},
+         "preset": "full", "runs": "", "why": "", "against": ""},
         {"paper": "toy", "claim_id": "t03", "verdict": UNTESTED, "ours": "–", "paper_value": "none given",
-         "tolerance": "c ≥ 0 dB", "preset": "full", "runs": "", "why": ""}]
-    assert [*found[0]] == [*claims.LEDGER, "why"]
+         "tolerance": "c ≥ 0 dB", "preset": "full", "runs": "", "why": "", "against": ""}]
+    assert [*found[0]] == [*claims.LEDGER, "why", "against"]
 
 
 def test_a_claim_that_no_file_has_is_told_and_no_claims_are_no_table(texts):
@@ -410,6 +412,20 @@ def test_the_ledger_as_a_table_has_a_column_per_preset_and_the_untested_below(te
     both = claims.markdown(claims.ledger("toy", "full", tests, values(a=1.0, b=-1.0), printed)
                            + claims.ledger("toy", "laptop", tests, values(), printed))
     assert both.splitlines()[2].endswith("| **holds**<br>a: 1.0 dB<br>b: -1.0 dB | – |")
+
+
+def test_the_discussion_tells_what_stands_against_a_claim_and_leaves_out_what_holds(texts, monkeypatch):
+    said = {"t01": {"reason": "Gravity.", "decides": "a ladder."}}
+    monkeypatch.setattr(claims, "reasons", lambda paper: said)
+    tests = {"t01": Claim((every("both", (UP, Bound("b", B, low=0))), Bound("c", C, low=0))), "t02": Claim((UP,)),
+             "t03": Claim((Bound("c", C, low=0),))}
+    found = values(a=[2.0, 2.1, 1.9], b=[-1.0, -1.1, -0.9], c=[0.1, 4.0, -2.0])
+    assert claims.discussion(claims.ledger("toy", "full", tests, found, values(""))).splitlines()[2:] == [
+        "* **t01**, does not hold here (preset full). *Up it goes.* Against it: both: b -1.0 ± 0.1 dB. Gravity. "
+        "What would decide it: a ladder.",
+        "* **t03**, inconclusive (preset full). *Sideways.* In line with it: c: 0.7 ± 3.0 dB."]
+    assert claims.discussion(claims.ledger("toy", "full", {"t02": tests["t02"]}, found, values(""))) == (
+        "Every claim that was tested holds.\n")
 
 
 # The papers' claims
@@ -602,6 +618,18 @@ def test_the_best_weak_row_of_hung2021_may_be_either_of_two():
     assert judge(claims_of["h07"], found).numbers == "share of the gap: 77 %"
     found.add("finetune_c_h_aml_atl", "band", "si_sdr", "avg", None, 2.0)
     assert judge(claims_of["h07"], found).verdict == FAILS
+
+
+@pytest.mark.parametrize("key", experiment.PAPERS)
+def test_every_committed_verdict_but_holds_is_discussed(key):
+    """Write what a new verdict means into weaklib/papers/tables/discussion.csv; no number in it, or it would age."""
+    said = claims.reasons(key)
+    assert said.keys() <= claims.texts(key).keys()
+    assert not {e["claim_id"] for e in report.ledger(key, [report.fullest(key)])
+                if e["verdict"] not in (HOLDS, UNTESTED)} - said.keys()
+    for claim, text in said.items():
+        assert text["reason"][0].isupper() and text["reason"].endswith(".") and text["decides"].endswith("."), claim
+        assert not re.search(r"\d ?(%|dB)", text["reason"] + text["decides"]), claim
 
 
 def test_every_claim_of_the_papers_is_in_the_ledger():

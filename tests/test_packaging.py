@@ -19,6 +19,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import weaklib
+from weaklib import experiment, runs, weights
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -167,3 +168,8 @@ def test_an_editable_install_is_found_from_the_folder_above(tmp_path):
     for folder in (above, checkout, tmp_path):
         done = python(use, folder)
         assert done.stdout.strip() == str(checkout / "weaklib" / "__init__.py"), done.stderr
+
+
+@pytest.mark.parametrize("paper", experiment.PAPERS)
+def test_what_is_shipped_has_a_committed_record(paper):
+    assert runs.shipped(paper).key == weights.about(weights.shipped(paper))["key"]

@@ -1,4 +1,5 @@
 """Figures: what is drawn is where the axes say it is, and the numbers in them are those of the metrics."""
+import base64
 from dataclasses import replace
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 import torch
 from matplotlib.colors import to_hex, to_rgb
 
-from weaklib import metrics, plots, tables
+from weaklib import headless, metrics, plots, tables
 from weaklib.constantq import ConstantQ
 from weaklib.files import WeaklibError
 from weaklib.rolls import piano_roll
@@ -350,7 +351,7 @@ def test_every_figure_has_alternative_text():
     assert sum("a & b" in figure.alt for figure in figures) == 10
 
 
-def test_a_notebook_keeps_alternative_text():
+def test_a_notebook_keeps_alternative_text(tmp_path):
     import nbformat
     from nbclient import NotebookClient
     code = "import numpy as np\nfrom weaklib import plots\nplots.rolls({'piano': np.eye(88)})"
@@ -358,3 +359,35 @@ def test_a_notebook_keeps_alternative_text():
     NotebookClient(nb, kernel_name="python3", timeout=300).execute()
     output, = nb.cells[0].outputs
     assert "piano" in output.metadata["image/png"]["alt"] and output.data["image/png"]
+    nbformat.write(nb, tmp_path / "kept.ipynb")
+    headless.clean(tmp_path / "kept.ipynb")
+    kept, = nbformat.read(tmp_path / "kept.ipynb", as_version=4).cells[0].outputs
+    assert kept.metadata == output.metadata and kept.data.keys() == {"image/png", "text/plain"}
+
+
+def test_jupyterlab_gets_a_figure_with_its_alternative_text():
+    """It takes HTML before a picture, of which it drops the text."""
+    figure = plots.history({'a < "b"': [{"step": 1, "score": 0.0}]}, ylabel="dB")
+    page = figure._repr_mimebundle_()[0]["text/html"]
+    assert 'alt="Curves of dB over the training steps: a &lt; &quot;b&quot;."' in page
+    assert base64.b64decode(page.split("base64,")[1].split('"')[0]).startswith(b"\x89PNG")
+
+
+def test_rolls_are_bars_at_their_notes_on_an_axis_that_can_be_shared():
+    figure = plots.rolls({"est": EST, "ref": REF}, frame_rate=50, title="both", pitches=(40, 80))
+    ax, = figure.axes
+    est, ref = ax.collections
+    assert boxes(est, 50) == {(39, 4, 12), (43, 4, 12), (50, 5, 6)}
+    assert boxes(ref, 50) == {(39, 2, 10), (43, 4, 12), (46, 15, 18)}
+    assert ax.get_ylim() == (38.5, 81.5) and ax.get_xlim() == (0, 20 / 50)
+    assert marks(ax) == {"C3": 48, "C4": 60, "C5": 72}
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["est", "ref"] and "both" in figure.alt
+    figure.draw_without_rendering()
+    assert not figure.legends[0].get_window_extent().overlaps(ax.get_window_extent())
+
+
+def test_the_legend_of_curves_covers_none_of_them():
+    titles = [f"a row with a long title, number {k}" for k in range(9)]
+    figure = plots.history({title: [{"step": 1, "score": 0.0}] for title in titles}, ylabel="")
+    figure.draw_without_rendering()
+    assert not figure.legends[0].get_window_extent().overlaps(figure.axes[0].get_window_extent())

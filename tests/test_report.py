@@ -51,6 +51,8 @@ def test_numbers_are_those_of_the_records(results):
     ledger = (results / "claims.md").read_text()
     assert ledger.startswith("# Claims\n\n## Toy, 2026\n\n| Claim ")
     assert "**inconclusive**<br>plain − input: +4.5 dB" in ledger
+    assert "### Discussion" in ledger and "\n* **t01**, inconclusive (preset laptop). " in ledger
+    assert report.discussion("toy") in ledger and "t01" not in report.discussion("toy", ["t02"])
 
 
 def test_a_row_that_was_not_run_stands_in_the_table_all_the_same(results):

@@ -158,3 +158,23 @@ def test_full_disk_is_one_sentence_and_loses_nothing(monkeypatch, tmp_path):
         files.write_json(target, {"a": 2})
     assert files.read_json(target) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir() if p.name != "home"] == ["x.json"]
+
+
+def scored(*values):
+    return [runs.Record("", {}, {"gain": list(one)}, [], {}, None, None) for one in values]
+
+
+def test_rows_are_compared_item_by_item():
+    """By hand: differences 1, 2 and 3, whose standard error is 1 / sqrt(3), and t(0.975, 2) = 4.3027."""
+    half = 4.3027 / 3 ** 0.5
+    found = runs.paired(scored([11.0, 102, 7], [11, 104, 9]), scored([10.0, 101, 5]), "gain")
+    assert found == (pytest.approx(2), pytest.approx(2 - half, abs=1e-4), pytest.approx(2 + half, abs=1e-4), 3)
+    sources = runs.paired(scored([10.0, 12, 100, 104, 8, 8]), scored([10.0, 10, 100, 100, 5, 5]), "gain", block=2)
+    assert sources == pytest.approx(found)
+    assert runs.paired(scored([1.0, 2, 3]), scored([5.0, 7, 8]), "gain").mean == pytest.approx(-14 / 3)
+
+
+@pytest.mark.parametrize("a, b", [([[1.0, 2]], [[1.0, 2, 3]]), ([[1.0]], [[2.0]]), ([], [[1.0, 2]]), ([[]], [[]])])
+def test_what_was_not_scored_on_the_same_items_is_not_compared(a, b):
+    with pytest.raises(WeaklibError, match="cannot be compared"):
+        runs.paired(scored(*a), scored(*b), "gain")

@@ -227,9 +227,15 @@ def test_scores_go_by_the_name_of_a_split():
 
 
 @pytest.mark.parametrize("scores, index, words", [
-    ([1.0, 9.0, 4.0, 2.0], 2, "4.0 dB; 4 such items: 4.0 dB on average, 1.0 to 9.0 dB"),
-    ([-3.0, 7.0, 3.5], 2, "3.5 dB; 3 such items: 2.5 dB on average, -3.0 to 7.0 dB"),
-    ([5.0], 0, "5.0 dB; 1 such items: 5.0 dB on average, 5.0 to 5.0 dB"),
+    ([1.0, 9.0, 4.0, 2.0], 2, "4.0 dB; 4 such items: mean 4.0 dB, standard deviation 3.6 dB, from 1.0 to 9.0 dB"),
+    ([-3.0, 7.0, 3.5], 2, "3.5 dB; 3 such items: mean 2.5 dB, standard deviation 5.1 dB, from -3.0 to 7.0 dB"),
+    ([5.0], 0, "5.0 dB"),
 ])
 def test_the_typical_item_is_nearest_to_the_mean(scores, index, words):
     assert scoring.typical(scores) == (index, words)
+
+
+def test_an_item_is_told_beside_the_others_in_their_unit():
+    assert scoring.beside(31.25, [20.0, 40.0], unit="%", what="excerpts") == (
+        "31.2 %; 2 excerpts: mean 30.0 %, standard deviation 14.1 %, from 20.0 to 40.0 %")
+    assert scoring.beside(1.0, []) == "1.0 dB"

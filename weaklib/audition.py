@@ -10,6 +10,8 @@ Result, separate, transcribe
     What a method makes of it.
 scores, levels
     How good that is, where there are references; and whether what was asked for is there.
+rest, strange
+    What a method leaves over, and whether that is much.
 scene
     Sound, references and results for the stem player, a group for each, to compare by A/B.
 save
@@ -319,7 +321,27 @@ def _transcription(sound, result):
     return rows
 
 
-def scene(sound: Sound, results=(), *, pictures: bool = False) -> dict:
+def rest(sound: Sound, result: Result) -> dict:
+    """What a separation leaves of the sound, as one more stem; nothing where its stems add up to it, to -60 dB."""
+    if result.does != "separate" or REST in result.stems:
+        return {}
+    left = sound.audio - sum(result.stems.values())
+    return {REST: left} if audio.rms(left.ravel()) > 1e-3 * audio.rms(sound.audio.ravel()) else {}
+
+
+def strange(sound: Sound, result: Result) -> str:
+    """Say so if a separation leaves over more than of any sound of the kind that the method knows; else nothing."""
+    left = rest(sound, result).get(REST)
+    if left is None:
+        return ""
+    level = float(audio.db(audio.rms(left.ravel()) / audio.rms(sound.audio.ravel())))
+    if level <= _spec("separate", result.again["method"])["strange"]:
+        return ""
+    return (f"{result.title} leaves much over, {-level:.0f} dB below the sound: it has probably never heard a sound of "
+            "this kind.")
+
+
+def scene(sound: Sound, results=(), *, pictures: bool = False, rests: bool = False) -> dict:
     """Arrange a sound, its references and results as groups of the stem player.
 
     What cannot be played as it is is made playable: more than two channels become one, and rates beyond `RATES` the
@@ -333,6 +355,8 @@ def scene(sound: Sound, results=(), *, pictures: bool = False) -> dict:
     pictures : bool
         Whether there is more to see than spectrograms: they are constant-Q ones then, and there are mel ones, and of
         what belongs to a reference what it lacks and what it has too much.
+    rests : bool
+        Whether `rest` of each result is one of its tracks.
 
     Returns
     -------
@@ -351,7 +375,8 @@ def scene(sound: Sound, results=(), *, pictures: bool = False) -> dict:
     for result in results:
         if result.title in groups:
             raise WeaklibError(f"Two results are called {result.title!r}, and could not be told apart; leave one out.")
-        groups[result.title], notes[result.title] = result.stems, result.notes
+        left = rest(sound, result) if rests else {}
+        groups[result.title], notes[result.title] = result.stems | left, result.notes
     groups = {group: stems for group, stems in groups.items() if stems}
     sr = min(max(sound.sr, RATES[0]), RATES[1])
     tracks = {_track(group, name): _playable(x, sound.sr, sr) for group, stems in groups.items()

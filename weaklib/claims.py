@@ -17,6 +17,8 @@ Result, judge
     What became of them.
 ledger, markdown
     All claims of a paper, as a file and as a table.
+discussion
+    Of each that does not hold, or is open: what stands against it, why that may be, and what would decide it.
 """
 from __future__ import annotations
 
@@ -69,6 +71,13 @@ class Values:
             names = " and ".join(sorted(corpus for _, corpus, *_ in hits))
             raise WeaklibError(f"Row {cell.row} was run on {names}; a claim must name the corpus it means.")
         return hits[0] if hits else None
+
+    def means(self) -> Values:
+        """The mean of every cell over its seeds, as if nothing were random in it."""
+        found = Values()
+        for key, by_seed in self.cells.items():
+            found.add(*key, None, mean(by_seed.values()))
+        return found
 
     @classmethod
     def printed(cls, paper: str, names: Iterable[str]) -> Values:
@@ -302,12 +311,15 @@ class Claim:
 
 @dataclass
 class Result:
-    """What became of a claim: its verdict, in words where they say more, and the numbers behind it."""
+    """What became of a claim: its verdict, in words where they say more, and the numbers behind it, all of them and
+    those whose means lie outside of their bounds.
+    """
 
     verdict: str
     numbers: str
     runs: set[str] = field(default_factory=set)
     why: str = ""
+    against: str = ""
 
 
 def judge(claim: Claim, values: Values, known: Values | None = None) -> Result:
@@ -332,9 +344,20 @@ def judge(claim: Claim, values: Values, known: Values | None = None) -> Result:
     found = [values.find(cell) for cell in cells]
     sources = {run for key in found for run in values.runs[key]}
     lost = dict.fromkeys(values.unlearned[key[:2]] for key in found if key[:2] in values.unlearned)
+    against = "; ".join(filter(None, (_against(test, values) for test in claim.tests)))
     if lost:
-        return Result(UNLEARNED, numbers, sources, f"{', '.join(lost)} did not learn")
-    return Result(_verdict({test.passes(values, known) for test in claim.tests}), numbers, sources)
+        return Result(UNLEARNED, numbers, sources, f"{', '.join(lost)} did not learn", against)
+    return Result(_verdict({test.passes(values, known) for test in claim.tests}), numbers, sources, against=against)
+
+
+def _against(test: Bound | Some, values: Values) -> str:
+    """Tell those bounds of a test that fails by the means alone which are crossed; nothing if it does not fail."""
+    means = values.means()
+    if test.passes(means, None) in (HOLDS, UNTESTED):
+        return ""
+    if isinstance(test, Bound):
+        return test.told(values)
+    return every(test.name, (b for b in test.bounds if b.passes(means, None) == FAILS)).told(values)
 
 
 def _verdict(found: set[str]) -> str:
@@ -372,14 +395,23 @@ def told(quantity, values: Values) -> str:
 
 def texts(paper: str) -> dict[str, dict]:
     """The claims of a paper, by id."""
-    path = resources.files("weaklib").joinpath("papers", "tables", "claims.csv")
+    return _by_claim("claims", paper)
+
+
+def reasons(paper: str) -> dict[str, dict]:
+    """For claims of a paper that may not hold here, by id: the likely ``reason``, and what ``decides`` them."""
+    return _by_claim("discussion", paper)
+
+
+def _by_claim(name: str, paper: str) -> dict[str, dict]:
+    path = resources.files("weaklib").joinpath("papers", "tables", f"{name}.csv")
     rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
     return {r["claim_id"]: r for r in rows if r["paper"] == paper}
 
 
 def ledger(paper: str, preset: str, claims: dict[str, Claim], values: Values, printed: Values,
            known: Values | None = None) -> list[dict]:
-    """Test every claim of a paper: one dict per claim with the columns of `LEDGER`, and `why` where there is more."""
+    """Test every claim of a paper: one dict per claim with the columns of `LEDGER`, and what a `Result` has besides."""
     entries, words = [], texts(paper)
     if unknown := claims.keys() - words.keys():
         raise WeaklibError(f"The grid of {paper} tests {', '.join(sorted(unknown))}, which is not among its claims; "
@@ -391,7 +423,7 @@ def ledger(paper: str, preset: str, claims: dict[str, Claim], values: Values, pr
         entries.append({"paper": paper, "claim_id": claim_id, "verdict": result.verdict, "ours": result.numbers,
                         "paper_value": text["paper_effect"] if theirs == "–" else theirs,
                         "tolerance": claim.words if claim else "–", "preset": preset,
-                        "runs": " ".join(sorted(result.runs)), "why": result.why})
+                        "runs": " ".join(sorted(result.runs)), "why": result.why, "against": result.against})
     return entries
 
 
@@ -418,3 +450,24 @@ def _outcome(entry: dict | None) -> str:
         return "–"
     verdict = ": ".join(filter(None, [entry["verdict"], entry["why"]]))
     return f"**{verdict}**<br>{entry['ours'].replace('; ', '<br>')}"
+
+
+def discussion(entries: list[dict]) -> str:
+    """Render, as a list, the entries of one paper that were tested and do not hold.
+
+    What stands against a claim comes from its numbers; the likely reason and what would decide it are written by hand
+    in ``papers/tables/discussion.csv``, without numbers, and may be missing.
+    """
+    lines = []
+    for e in entries:
+        if e["verdict"] not in (HOLDS, UNTESTED):
+            paper, claim = e["paper"], e["claim_id"]
+            said = reasons(paper).get(claim)
+            verdict = ": ".join(filter(None, [e["verdict"], e["why"]]))
+            lines.append(" ".join([
+                f"* **{claim}**, {verdict} (preset {e['preset']}). *{texts(paper)[claim]['claim']}*",
+                f"Against it: {e['against']}." if e["against"] else f"In line with it: {e['ours']}.",
+                *([said["reason"], f"What would decide it: {said['decides']}"] if said else [])]))
+    if not lines:
+        return "Every claim that was tested holds.\n"
+    return "\n".join(["Numbers are means over seeds; the reasons are what seems likely.\n", *lines]) + "\n"

@@ -188,7 +188,9 @@ def _reason(error: Exception, minutes: float, cell: int) -> str:
 
 
 def clean(path) -> None:
-    """Remove from an executed notebook the state of widgets, which is dead there, and Papermill's marks."""
+    """Remove from an executed notebook the state of widgets, which is dead there, figures that it has twice, and
+    Papermill's marks.
+    """
     import nbformat
     nb = read(path)
     for name in ("papermill", "widgets"):
@@ -204,8 +206,10 @@ def clean(path) -> None:
 
 
 def _alive(output):
-    """Return an output without its widget, or None if the widget was all there was to see."""
+    """Return an output without its widget, or None if the widget was all there was to see; of a figure, the picture."""
     data = output.get("data", {})
+    if "alt" in output.get("metadata", {}).get("image/png", {}):
+        data.pop("text/html", None)
     if data.pop(WIDGET, None) is None:
         return output
     return output if data.keys() - {"text/plain"} else None  # the text is only the widget's repr

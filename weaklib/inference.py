@@ -60,12 +60,13 @@ def methods() -> list[dict]:
     list of dict
         ``method`` (its name), ``does`` ("separate" or "transcribe"), ``about``, ``sr`` (Hz, above half of which it
         hears and gives nothing), ``outputs`` (names; none if it is asked in words), ``ordered`` (whether each is always
-        the same source), ``query`` (an example of one, empty if it is not asked in words), ``absent`` (dB, see
-        `weaklib.specs.Separating`), and ``comes`` (whether a trained model comes with the package; else give a record).
+        the same source), ``query`` (an example of one, empty if it is not asked in words), ``absent`` and ``strange``
+        (dB, see `weaklib.specs.Separating`), and ``comes`` (whether a trained model comes with the package; else give a
+        record).
     """
     return [{"method": key, "does": does, "about": spec.about, "sr": spec.sr, "outputs": tuple(spec.outputs),
              "ordered": getattr(spec, "ordered", True), "query": getattr(spec, "example", ""),
-             "absent": getattr(spec, "absent", None), "comes": _comes(key)}
+             "absent": getattr(spec, "absent", None), "strange": getattr(spec, "strange", None), "comes": _comes(key)}
             for does in KINDS for key in experiment.PAPERS if (spec := _spec(key, does))]
 
 

@@ -42,6 +42,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from functools import partial
 
 import numpy as np
 
@@ -50,10 +51,9 @@ from weaklib.files import WeaklibError
 from weaklib.rolls import LOWEST, PITCHES, piano_roll, stretches
 from weaklib.spectra import RANGE
 
-COLOURS = ("#577590", "#2a6f97", "#e07a5f", "#6a994e", "#8367c7", "#bc6c25", "#c9447c", "#1b998b", "#8d99ae", "#e9a820",
-           "#5f0f40", "#3d5a80")
 #: Of Okabe and Ito, told apart with any colour vision; and markers, for those who print in grey.
 DISTINCT = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333", "#999999")
+COLOURS = (*DISTINCT, "#8367c7", "#bc6c25", "#5f0f40", "#8fb339")  # where there may be more lines than that
 MARKERS = "os^Dv*PX"
 MISSING, EXTRA, HIT = DISTINCT[0], DISTINCT[1], "#333333"
 LARGEST = 160.0  # points squared, of a marker in `trade`
@@ -74,9 +74,17 @@ def _close(figure, alt: str):
     import matplotlib.pyplot as plt
     plt.close(figure)
     figure.alt = alt
-    figure._repr_mimebundle_ = lambda include=None, exclude=None: ({"image/png": png(figure)},
-                                                                   {"image/png": {"alt": alt}})
+    figure._repr_mimebundle_ = partial(_bundle, figure)
     return figure
+
+
+def _bundle(figure, include=None, exclude=None) -> tuple[dict, dict]:
+    """The figure as a notebook takes it, twice: as a picture, and as HTML, for JupyterLab passes over the alternative
+    text of pictures. `weaklib.headless.clean` keeps the picture alone, with its alternative text.
+    """
+    data = png(figure)
+    image = f'<img alt="{html.escape(figure.alt)}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+    return {"image/png": data, "text/html": image}, {"image/png": {"alt": figure.alt}}
 
 
 def png(figure) -> bytes:
@@ -288,8 +296,9 @@ def pictures(images: dict, *, n_columns: int = 7):
     return _close(figure, f"Small pictures in rows: {', '.join(images)}.")
 
 
-def rolls(tracks: dict, *, frame_rate: float = 32.0, lowest: int = 21):
-    """Draw piano rolls over each other, a colour for each track.
+def rolls(tracks: dict, *, frame_rate: float = 32.0, lowest: int = 21, title: str = "",
+          pitches: tuple[int, int] | None = None):
+    """Draw piano rolls over each other, a colour and a height for each track.
 
     Parameters
     ----------
@@ -298,19 +307,57 @@ def rolls(tracks: dict, *, frame_rate: float = 32.0, lowest: int = 21):
     frame_rate : float, Hz
     lowest : int
         MIDI pitch of the first row.
+    title : str
+    pitches : tuple of int, optional
+        The lowest and the highest MIDI pitch of the axis, for figures that are to be compared; by default those that
+        sound.
 
     Returns
     -------
     matplotlib Figure
     """
+    from matplotlib.patches import Patch
+    drawn = {name: audio.to_numpy(roll, None) > 0 for name, roll in tracks.items()}
     figure, (ax,) = _figure(height=2.6)
-    for (title, roll), colour in zip(tracks.items(), COLOURS):
-        pitch, frame = np.nonzero(audio.to_numpy(roll, None) > 0)
-        ax.scatter(frame / frame_rate, pitch + lowest, s=4, marker="s", color=colour, label=title)
-    ax.set(xlabel="seconds", ylabel="MIDI pitch")
+    handles = []
+    for k, (name, cells) in enumerate(drawn.items()):
+        colour = COLOURS[k % len(COLOURS)]
+        half = 0.45 * (1 - k / (len(drawn) + 1))  # what lies below looks out
+        _bars(ax, cells, half, frame_rate, lowest, facecolors=colour)
+        handles.append(Patch(color=colour, label=name))
+    _keyboard(ax, pitches or _sounding(np.logical_or.reduce([cells.any(-1) for cells in drawn.values()]), lowest))
+    ax.set(xlabel="seconds", xlim=(0, max(cells.shape[-1] for cells in drawn.values()) / frame_rate))
+    ax.set_title(title, fontsize=9, loc="left")
+    figure.legend(handles=handles, fontsize=8, ncols=6, loc="outside upper right", frameon=False)
+    return _close(figure, f"Piano rolls over each other{title and f', {title}'}, by colour: {', '.join(tracks)}.")
+
+
+def _bars(ax, cells, half: float, frame_rate: float, lowest: int, **style) -> None:
+    """Draw what sounds in a roll (pitch, frame) as bars that are ``2 * half`` semitones high."""
+    from matplotlib.collections import PolyCollection
+    row, start, stop = stretches(cells)
+    left, right = (start - 0.5) / frame_rate, (stop - 0.5) / frame_rate  # frames are centred on their time
+    bottom, top = row + lowest - half, row + lowest + half
+    corners = np.stack([[left, left, right, right], [bottom, top, top, bottom]]).transpose(2, 1, 0)
+    ax.add_collection(PolyCollection(corners, **style))
+
+
+def _sounding(rows, lowest: int) -> tuple[int, int]:
+    """The lowest and the highest MIDI pitch that sound, by a boolean for each; an octave where none does."""
+    sounding = np.flatnonzero(rows)
+    return (sounding.min() + lowest, sounding.max() + lowest) if len(sounding) else (60, 72)
+
+
+def _keyboard(ax, pitches: tuple[int, int]) -> None:
+    """Give an axis of MIDI pitches its ends, and the names of notes: all C, or C, E and G where there are few."""
+    low, high = pitches
+    names = {0: "C"} if high - low >= 18 else {0: "C", 4: "E", 7: "G"}
+    marks = {pitch: f"{names[pitch % 12]}{pitch // 12 - 1}" for pitch in range(low - 1, high + 2)
+             if pitch % 12 in names}
+    ax.set_yticks(list(marks), list(marks.values()), fontsize=8)
+    ax.set(ylabel="note", ylim=(low - 1.5, high + 1.5))
     ax.grid(alpha=0.3)
-    ax.legend(fontsize=8, loc="upper right")
-    return _close(figure, f"Piano rolls over each other, by colour: {', '.join(tracks)}.")
+    ax.set_axisbelow(True)
 
 
 def compare_rolls(est, ref, *, frame_rate: float = 32.0, lowest: int = 21):
@@ -335,7 +382,6 @@ def compare_rolls(est, ref, *, frame_rate: float = 32.0, lowest: int = 21):
     WeaklibError
         If the rolls differ in shape, or notes are not on the keys of a piano.
     """
-    from matplotlib.collections import PolyCollection
     from matplotlib.patches import Patch
 
     from weaklib import metrics
@@ -344,21 +390,15 @@ def compare_rolls(est, ref, *, frame_rate: float = 32.0, lowest: int = 21):
     kinds = {"hit": est & ref, "missed": ref & ~est, "extra": est & ~ref}
     count = {kind: int(cells.sum()) for kind, cells in kinds.items()}
     styles = {"hit": (0.4, HIT, HIT), "missed": (0.36, "white", MISSING), "extra": (0.16, EXTRA, EXTRA)}
-    sounding = np.flatnonzero((est | ref).any(-1))
-    low, high = (sounding.min() + lowest, sounding.max() + lowest) if len(sounding) else (60, 72)
+    low, high = _sounding((est | ref).any(-1), lowest)
     figure, (ax,) = _figure(height=float(np.clip(0.08 * (high - low), 2.6, 6.0)))
     handles = []
     for kind, cells in kinds.items():
         half, face, edge = styles[kind]
-        row, start, stop = stretches(cells)
-        left, right = (start - 0.5) / frame_rate, (stop - 0.5) / frame_rate  # frames are centred on their time
-        bottom, top = row + lowest - half, row + lowest + half
-        corners = np.stack([[left, left, right, right], [bottom, top, top, bottom]]).transpose(2, 1, 0)
-        ax.add_collection(PolyCollection(corners, facecolors=face, edgecolors=edge, linewidths=0.8))
+        _bars(ax, cells, half, frame_rate, lowest, facecolors=face, edgecolors=edge, linewidths=0.8)
         handles.append(Patch(facecolor=face, edgecolor=edge, label=f"{kind} {count[kind]}"))
-    ax.set(xlabel="seconds", ylabel="MIDI pitch", xlim=(0, est.shape[-1] / frame_rate), ylim=(low - 1.5, high + 1.5))
-    ax.grid(alpha=0.3)
-    ax.set_axisbelow(True)
+    _keyboard(ax, (low, high))
+    ax.set(xlabel="seconds", xlim=(0, est.shape[-1] / frame_rate))
     figure.legend(handles=handles, fontsize=8, ncols=3, loc="outside upper right")
     ratios = {"precision": _share(count["hit"], count["extra"]), "recall": _share(count["hit"], count["missed"]),
               "F1": f1}
@@ -455,13 +495,13 @@ def history(curves: dict[str, list[dict]], *, ylabel: str, key: str = "score", c
     matplotlib Figure
     """
     figure, (ax,) = _figure(height=3.0)
-    for (title, entries), other in zip(curves.items(), COLOURS * 4):
-        ax.plot([e["step"] for e in entries], [e[key] for e in entries], "o-", ms=3, label=title,
-                color=(colours or {}).get(title, other))
+    for k, (title, entries) in enumerate(curves.items()):
+        ax.plot([e["step"] for e in entries], [e[key] for e in entries], ms=4, label=title,
+                marker=MARKERS[k % len(MARKERS)], color=(colours or {}).get(title, COLOURS[k % len(COLOURS)]))
     ax.set(xlabel="training step", ylabel=ylabel)
     ax.grid(alpha=0.3)
-    if curves:
-        ax.legend(fontsize=8)
+    figure.legend(fontsize=8, ncols=2 if max(map(len, curves), default=0) > 30 else 3, loc="outside upper left",
+                  frameon=False)
     return _close(figure, f"Curves of {ylabel} over the training steps: {', '.join(curves)}.")
 
 
@@ -684,8 +724,11 @@ def flows(panels: dict):
             ax.annotate("", stop, start, arrowprops={
                 "color": colour, "shrinkA": 2, "shrinkB": 2, "patchA": drawn[a].get_bbox_patch(),
                 "patchB": drawn[b].get_bbox_patch()} | style)
-            at = (start + stop) / 2 + bow * across / 4 + 0.12 * across / np.linalg.norm(across)
-            ax.text(*at, text, fontsize=8, color=colour, ha="center", va="center", rotation=90 if bow else 0)
+            long = np.linalg.norm(across)
+            side = "center" if bow or abs(across[0]) < 0.3 * long else "left" if across[0] > 0 else "right"
+            at = (start + stop) / 2 + bow * across / 4 + (0.12 if side == "center" else 0.07) * across / long
+            upright = bow and abs(across[0]) > 0.3 * long
+            ax.text(*at, text, fontsize=8, color=colour, ha=side, va="center", rotation=90 if upright else 0)
         ax.set(xlim=(columns.min() - 0.75, columns.max() + 0.75), ylim=(-rows.max() - 0.4, 0.4), aspect="equal")
         ax.axis("off")
         ax.set_title(title, fontsize=9)

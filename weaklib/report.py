@@ -9,8 +9,8 @@ committed, local
     All files that belong there, path -> text.
 fullest
     The most expensive preset at which a paper has committed records.
-verdicts
-    The claims of a paper, as a notebook shows them.
+verdicts, discussion
+    The claims of a paper, as a notebook shows them, and what is to be said of those that do not hold.
 write, check
     Write them; or compare them with what is there.
 publish, ship
@@ -51,6 +51,13 @@ def verdicts(key: str, preset: str, where: str, seeds: int | None = None, **give
     return claims.markdown(own if best is None or (where, best) == ("committed", preset) else own + ledger(key, [best]))
 
 
+def discussion(key: str, claim_ids=None) -> str:
+    """Discuss the claims of a paper that do not hold at its fullest committed preset: all of them, or those named."""
+    best = fullest(key)
+    return claims.discussion([e for e in ledger(key, [best] if best else [])
+                              if claim_ids is None or e["claim_id"] in claim_ids])
+
+
 def _files(root: Path, where: str, names, seeds: int | None = None) -> dict[Path, str]:
     out, entries = {}, {}
     for key in experiment.PAPERS:
@@ -59,14 +66,23 @@ def _files(root: Path, where: str, names, seeds: int | None = None) -> dict[Path
                 if rows := sheet.tidy(where):
                     path = root / preset / key / sheet.table.name
                     out[path.with_suffix(".csv")] = tables.as_csv(tables.COLUMNS, rows)
-                    out[path.with_suffix(".md")] = f"# {key}\n\n## {sheet.table.title}\n\n{sheet.markdown(where)}"
+                    out[path.with_suffix(".md")] = (
+                        f"# {key}\n\n## {sheet.table.title}\n\n{sheet.markdown(where)}\n"
+                        f"Every number by seed, with its run: [{path.name}.csv]({path.name}.csv).\n")
         entries[key] = ledger(key, names, where, seeds)
     if any(entries.values()):
         every = [{name: e[name] for name in claims.LEDGER} for found in entries.values() for e in found]
         out[root / "claims.csv"] = tables.as_csv(claims.LEDGER, every)
-        parts = [f"## {experiment.load(key).grid.title}\n\n{claims.markdown(e)}" for key, e in entries.items() if e]
+        parts = [f"## {experiment.load(key).grid.title}\n\n{claims.markdown(e)}\n{_discussed(e)}"
+                 for key, e in entries.items() if e]
         out[root / "claims.md"] = "\n".join(["# Claims\n", *parts])
     return out
+
+
+def _discussed(entries: list[dict]) -> str:
+    """The discussion of what the first preset says, under a heading."""
+    first = entries[0]["preset"]
+    return f"### Discussion\n\n{claims.discussion([e for e in entries if e['preset'] == first])}"
 
 
 def committed() -> dict[Path, str]:

@@ -12,9 +12,9 @@ Config
     What every paper's config has.
 Record
     What came out of a run.
-get, find, kept, undamaged
+get, find, kept, undamaged, shipped
     The record of a config: trained now if need be, or only looked up; all that this machine has of a paper, or that
-    there are among some files.
+    there are among some files; that of the checkpoint which comes with the package.
 interrupted, forget
     How far a run without a record came; delete what there is of a run.
 parcel, receive
@@ -23,6 +23,8 @@ weights_of, trained
     The weights of a config; those of a record, or those that come with the package.
 publish
     Copy local records into the committed results.
+Paired, paired
+    Two rows, compared on the same test items.
 """
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from weaklib import __version__, files, keys, presets, weights
 from weaklib.files import WeaklibError
@@ -201,6 +203,12 @@ def find(config: Config, preset: str, records: str) -> Record | None:
     else:
         found = [path for folder in _folders(config) if (path := folder / RECORD).exists()]
     return read(found[0]) if found else None
+
+
+def shipped(paper: str) -> Record | None:
+    """The committed record of the checkpoint that comes with the package; None if there is none."""
+    name = weights.about(weights.shipped(paper))["id"]
+    return next(iter(undamaged(files.results().glob(f"*/{paper}/runs/{name}.json"))), None)
 
 
 def look(config: Config, preset: str, records: str) -> Record | None:
@@ -442,3 +450,45 @@ def _cpu() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+class Paired(NamedTuple):
+    """A mean difference over test items, the 95 % interval that Student's t gives it, and how many items there are."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def paired(a: list[Record], b: list[Record], score: str, *, block: int = 1) -> Paired:
+    """Compare two rows on the same test items, ``a - b``: items differ more than models do, and cancel.
+
+    The interval is for the models as they were trained; other random seeds would add to it.
+
+    Parameters
+    ----------
+    a, b : list of Record
+        The seeds of each row, of which the mean is taken item by item.
+    score : str
+        Key of `Record.scores`, such as ``si_sdr/avg``.
+    block : int
+        How many neighbouring values are of one item, such as the sources of one mixture.
+
+    Raises
+    ------
+    WeaklibError
+        If one of the records lacks the score, or they have been scored on different numbers of items, or on one.
+    """
+    import numpy as np
+    from scipy.stats import ttest_1samp
+    lists = [[record.scores.get(score, []) for record in rows] for rows in (a, b)]
+    lengths = {len(values) for rows in lists for values in rows}
+    n = lengths.pop() // block if len(lengths) == 1 else 0
+    if n < 2 or not a or not b:
+        raise WeaklibError(f"The score {score!r} cannot be compared: not all of the records have it for the same "
+                           "items, of which it takes two or more.")
+    each = [np.mean(rows, 0).reshape(n, block).mean(1) for rows in lists]
+    gain = each[0] - each[1]
+    low, high = ttest_1samp(gain, 0).confidence_interval(0.95)
+    return Paired(float(gain.mean()), float(low), float(high), n)

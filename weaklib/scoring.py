@@ -15,8 +15,8 @@ noisy_speech
     Speech in noise.
 on
     Scores under the name of a split.
-typical
-    Which item is an example of them, and how typical it is.
+typical, beside
+    Which item is an example of them; and how typical one is, in words.
 """
 from __future__ import annotations
 
@@ -116,14 +116,19 @@ def on(split: str, scores: dict) -> dict:
     return {f"{metric}/{split}": values for metric, values in scores.items()}
 
 
-def typical(scores: list[float]) -> tuple[int, str]:
-    """Pick the item that scores nearest to the mean, neither the best nor the worst: its index, and words that compare
-    it with the others, in dB.
-    """
-    mean = float(np.mean(scores))
-    k = int(np.abs(np.subtract(scores, mean)).argmin())
-    return k, (f"{scores[k]:.1f} dB; {len(scores)} such items: {mean:.1f} dB on average, {min(scores):.1f} to "
-               f"{max(scores):.1f} dB")
+def typical(scores: list[float], *, unit: str = "dB", what: str = "such items") -> tuple[int, str]:
+    """Pick the item that scores nearest to the mean, neither the best nor the worst: its index, and `beside`."""
+    k = int(np.abs(np.subtract(scores, np.mean(scores))).argmin())
+    return k, beside(scores[k], scores, unit=unit, what=what)
+
+
+def beside(score: float, others: list[float], *, unit: str = "dB", what: str = "such items") -> str:
+    """Say how typical one item is: its score, and mean, standard deviation and range of `what`, if there are any."""
+    told = f"{score:.1f} {unit}"
+    if len(others) > 1:
+        told += (f"; {len(others)} {what}: mean {np.mean(others):.1f} {unit}, standard deviation "
+                 f"{np.std(others, ddof=1):.1f} {unit}, from {min(others):.1f} to {max(others):.1f} {unit}")
+    return told
 
 
 def _one(metric, *signals) -> float:

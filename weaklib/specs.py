@@ -11,6 +11,7 @@ phrased
 """
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +49,9 @@ class Separating:
     absent : float, dB
         Level relative to the mixture below which what was asked for is probably not there. The default is a guess; a
         paper that has measured what comes out of queries for absent sources gives its own.
+    strange : float, dB
+        Level of what the outputs leave over, relative to the mixture, above which the sound is probably not of the kind
+        that the network has learned from. A paper whose outputs need not add up to the mixture may have measured it.
     """
 
     about: str
@@ -61,6 +65,7 @@ class Separating:
     example: str = ""
     prompt: Callable = str
     absent: float = -30.0
+    strange: float = math.inf
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,11 @@
 """The desk without a browser: what its controls do. In a browser it is tried in test_lab.py."""
+import base64
 import gc
+import io
+import re
 import threading
 import weakref
+import zipfile
 
 import numpy as np
 import pytest
@@ -310,3 +314,29 @@ def test_an_upload_takes_the_place_of_a_path(one):
     one.path.value = "somewhere.wav"
     one.upload.path = "/elsewhere.wav"
     assert one.path.value == ""
+
+
+def test_what_is_saved_can_be_downloaded_unless_it_is_too_large(one, quick, monkeypatch, tmp_path):
+    click(one, one.run)
+    click(one, one.save)
+    name, data = re.search('download="([^"]+)" href="data:[^,]+,([^"]+)">Download ', one.download.value).groups()
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(data))) as archive:
+        stems = {stem: archive.read(stem) for stem in archive.namelist()}
+    saved = {path.name: path.read_bytes() for path in (tmp_path / "outputs" / "hung2021").iterdir()}
+    assert name == "hung2021.zip" and stems == saved and len(saved) == 2
+    click(one, one.listen)
+    assert one.download.value == ""
+    monkeypatch.setattr(desk, "MAX_MB", 1e-6)
+    click(one, one.save)
+    assert one.download.value == "" and "Saved in" in one.status.value
+
+
+def test_what_a_method_leaves_over_is_a_track_of_its_result(one, quick, monkeypatch):
+    click(one, one.run)
+    assert len(one.player._scene["groups"]["hung2021"]) == 2  # they add up
+    monkeypatch.setattr(inference, "separate", lambda x, *args, **kwargs: {"output 1": 0.25 * x, "output 2": 0.5 * x})
+    click(one, one.run)
+    left = audition.rest(one.sound, one.results[-1])
+    np.testing.assert_allclose(left[audition.REST], 0.25 * X[None], rtol=1e-6)
+    titles = [one.player._scene["tracks"][k]["title"] for k in one.player._scene["groups"]["hung2021"]]
+    assert titles[-1] == f"{audition.REST}, hung2021"

@@ -289,18 +289,21 @@ def test_desk_in_jupyterlab(opened, screenshots, tmp_path):
     corpus = corpora.load("band", "test", "smoke")
     mine = tmp_path / "mine.flac"
     soundfile.write(mine, corpus[2]["mix"].numpy().reshape(-1, 1).repeat(2, 1)[:32000], corpus.sr)
-    page.get_by_role("button", name="your own file").click()
+    page.get_by_role("radio", name="your own file").click()
     go.click()
     expect(status).to_have_text("There is no file yet; choose one to upload, or write the path of one.")
     nothing_is_cut_off(page, width=1000)
     page.locator("input[type=file]").set_input_files(mine)
     expect(page.locator(".weaklib-upload [role=status]")).to_contain_text("mine.flac is here")
-    page.get_by_role("button", name="transcribe").click()
+    page.get_by_role("radio", name="transcribe").click()
     go.click()
     expect(player.root.locator(".time")).to_contain_text("0:02.0")
     assert notebook.ask("print(desk.sound.audio.shape, desk.results[0].title)") == "(2, 32000) hung2021, notes\n"
     page.get_by_role("button", name="Save the result").click()
     expect(status).to_contain_text("mine.mid")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download mine.mid").click()
+    assert download.value.path().read_bytes() == (tmp_path / "outputs" / "hung2021-notes" / "mine.mid").read_bytes()
     assert pretty_midi.PrettyMIDI(str(tmp_path / "outputs" / "hung2021-notes" / "mine.mid")).get_end_time() <= 2
     assert notebook.errors == [] and notebook.outside == []
     assert "widgets" not in notebook.save().metadata

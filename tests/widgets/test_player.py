@@ -632,6 +632,30 @@ def test_shift_g_goes_back_and_forth_between_two_groups(load):
     assert heard == ["c", "a", "c", "a"]
 
 
+def test_a_blind_comparison_shows_nothing_that_tells_and_says_afterwards_which_was_which(load):
+    names = [f"take {k}" for k in range(6)]
+    page = load({name: NOISE for name in names} | {"more": NOISE}, notes={"take 0": [[0, 1, 60]]},
+                groups={name: [name, *(["more"] if name == "take 3" else [])] for name in names})
+    player, compare = page.locator(".weaklib-player"), page.get_by_role("group", name="Compare")
+    visible = player.locator(".lane:visible img:visible, .lane:visible svg:visible")
+    shown = visible.count()
+    page.get_by_role("button", name="Blind").click()
+    assert compare.get_by_role("button").all_inner_texts() == list("ABCDEF") and shown > 0 and visible.count() == 0
+    order = []
+    for letter in "ABCDEF":
+        compare.get_by_role("button", name=letter).click()
+        order.append(page.evaluate("root.model.get('group')"))
+        assert page.get_by_role("status").inner_text() == letter and "take" not in player.aria_snapshot()
+        assert player.locator(".lane:visible").count() == 1
+    assert sorted(order) == names
+    page.keyboard.press("g")
+    assert page.evaluate("root.model.get('group')") == order[0]
+    page.keyboard.press("b")
+    told = ", ".join(f"{letter} was {name}" for letter, name in zip("ABCDEF", order))
+    assert page.get_by_role("status").inner_text() == f"{order[0]}; {told}"
+    assert compare.get_by_role("button").all_inner_texts() == names and visible.count() > 0
+
+
 def test_keys_stand_in_columns_under_the_player(load):
     page = load(STEMS)
     page.get_by_text("Keys").click()

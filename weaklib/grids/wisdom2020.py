@@ -76,9 +76,9 @@ FIGURE2 = Table(
         *(_point(domain, mode, match, share) for mode, match, share in product(VOICES, COMPARED, SHARES)
           if (match, share) != ("mismatched", 100)))),  # which hears no source that could be from elsewhere
     splits={"test": ""}, floor=0.0, caption=(
-        "Two speakers, SI-SNRi on held-out voices (MSi: the best two of four outputs). PIT learns from separate "
-        "voices, MixIT from mixtures alone; matched sources are as reverberant as the mixtures. The paper prints "
-        "Figure 2 as an image without numbers; what its text says is tested by the claims."),
+        "Two speakers are separated. SI-SNRi is that of the two best of four outputs (MSi), on held-out voices. PIT "
+        "learns from separate voices, MixIT from mixtures alone; matched sources are as reverberant as the mixtures. "
+        "The paper prints Figure 2 as an image without numbers; what its text says is tested by the claims."),
     stand_ins={"talkers": "Corpus `talkers`, synthetic voices, stands in for WSJ0-2mix."})
 
 
@@ -97,8 +97,8 @@ ENHANCEMENT = Table(
     (_enhancer("sup_2out", "Supervised, two outputs", 2, 0.0, "supervised"),
      _enhancer("mixit_3out", "MixIT, three outputs", 3, 1.0, "weak")),
     splits={"LibriSpeech+freesound": ""}, corpora={"LibriSpeech+freesound": "corpus"}, floor=0.0, caption=(
-        "SI-SNRi of the speech in noisy recordings of held-out voices. MixIT hears noisy recordings and noise, and "
-        "knows which is which."),
+        "SI-SNRi is that of the speech, in noisy recordings of held-out voices. MixIT hears noisy recordings and "
+        "recordings of noise, and knows which are which."),
     stand_ins={"noisy_talkers": "Corpus `noisy_talkers`, synthetic voices in synthetic noise, stands in for "
                                 "LibriSpeech and freesound."})
 
@@ -129,9 +129,9 @@ UNIVERSAL = Table(
         _universal("unsup_yfcc", "MixIT on `wild`", mixtures="wild", headline=True),
     ), splits={"FUSS": "`sounds`", "YFCC100m": "`wild`"}, corpora={"FUSS": "corpus", "YFCC100m": "wild"}, floor=0.0,
     caption=(
-        "Eight outputs. MSi: SI-SNRi of mixtures of two to four sounds; MoMi: SI-SNRi of two mixtures that were added "
-        "up, put together again from the outputs, where a mixture to which no output belongs counts as -80 dB. p0: "
-        "probability that a supervised example is one mixture instead of two."),
+        "All models have eight outputs. MSi is the SI-SNRi of mixtures of two to four sounds. MoMi is the SI-SNRi of"
+        " two mixtures that were added up and are put together again from the outputs; a mixture to which no output "
+        "belongs counts as -80 dB. p0 is the probability that a supervised example is one mixture instead of two."),
     stand_ins={"sounds": "Corpus `sounds`, made by programs, stands in for FUSS.",
                "wild": "Corpus `wild`, scenes of which the kit gives out the mixtures alone, stands in for YFCC100m."})
 

@@ -11,9 +11,12 @@ Desk
 """
 from __future__ import annotations
 
+import base64
 import html
+import io
 import threading
 import traceback
+import zipfile
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -78,7 +81,7 @@ class Browser(ui.VBox):
         self.sound, self.player = None, None
         self._wanted, self._thread, self._stop = None, None, threading.Event()
 
-        self.source = ui.ToggleButtons(options=[CORPUS, FILE], description="Sound")
+        self.source = _choice([CORPUS, FILE], "Sound")
         self.corpus = ui.Dropdown(options=CORPORA, description="Corpus")
         self.item = ui.Dropdown(description="Test item", layout=ui.Layout(width="28em"))
         self.upload = Upload(limit_mb=limit_mb)
@@ -237,14 +240,14 @@ class Desk(Browser):
         self.device, self.folder, self.results = device, Path(folder), []
         self.run = _button("", button_style="primary", icon="play")
         self.save = _button("Save the result", icon="download")
+        self.download = ui.HTML()
         super().__init__(preset=preset, limit_mb=limit_mb)
         known = sorted(inference.methods(), key=lambda m: m["method"] != inference.DEFAULT)  # it comes first
         self._models = {(m["does"], m["method"]): [(SHIPPED, SHIPPED)] * m["comes"] + [
             (record.id, record) for record in inference.trained(m["method"], m["does"])] for m in known}
         self._methods = {key: m for m in known if self._models[key := (m["does"], m["method"])]}
 
-        self.does = ui.ToggleButtons(options=list(dict.fromkeys(does for does, _ in self._methods)),
-                                     description="Task")
+        self.does = _choice(list(dict.fromkeys(does for does, _ in self._methods)), "Task")
         self.method = ui.Dropdown(description="Method")
         self.model = ui.Dropdown(description="Model")
         self.about = ui.HTML()
@@ -256,7 +259,7 @@ class Desk(Browser):
         self.children = [
             self._style, self._picking, self.does, _row(self.method, self.model), self.about, self.query,
             self.n_outputs, self.threshold, _row(self.run, self.listen, self.save, self.cancel, self.bar), self.status,
-            self.heading, self.place, self.scores]
+            self.download, self.heading, self.place, self.scores]
         self.does.observe(self._tasked, "value")
         self.method.observe(self._chosen, "value")
         self.run.on_click(lambda _: self.work(partial(self._try, self._wish(), self._asked()), self._show))
@@ -320,19 +323,25 @@ class Desk(Browser):
         tables = [table for result in self.results for table in (
             (f"{result.title} ({MEASURES[result.does]}: higher is better)", *audition.scores(self.sound, result)),
             (f"{result.title}: what is there", *audition.levels(result)))]
-        self.scores.value = "".join(_table(title, head, rows) for title, head, rows in tables if rows)
+        said = [f"<p>{html.escape(words)}</p>" for result in self.results if (
+            words := audition.strange(self.sound, result))]
+        self.scores.value = "".join([*(_table(title, head, rows) for title, head, rows in tables if rows), *said])
 
     def _save(self, group: str):
-        """Save what is heard now, or else the newest."""
+        """Save what is heard now, or else the newest; the files, and a link to them."""
         result = next((result for result in self.results if result.title == group), self.results[-1])
-        return audition.save(self.sound, result, self.folder)
+        paths = audition.save(self.sound, result, self.folder)
+        return paths, _link(paths)
 
-    def _saved(self, paths):
+    def _saved(self, found):
+        paths, self.download.value = found
         self._say(f"Saved in {paths[0].parent.resolve()}: {', '.join(path.name for path in paths)}")
 
     def _busy(self, busy):
         super()._busy(busy)
         self.run.disabled = busy
+        if busy:
+            self.download.value = ""
         self.save.disabled = busy or not self.results
 
 
@@ -356,12 +365,13 @@ def _changed(path: Path):
 
 def _player(sound, results=()) -> StemPlayer:
     for _ in progress.track(["all"], "drawing the spectrograms"):
-        return StemPlayer(**audition.scene(sound, results, pictures=True))
+        return StemPlayer(**audition.scene(sound, results, pictures=True, rests=True))
 
 
 def _megabytes(sound, results) -> float:
     """Size of the samples in a player."""
-    tracks = 1 + len(sound.references) + sum(len(result.stems) for result in results)
+    tracks = 1 + len(sound.references) + sum(
+        len(result.stems) + len(audition.rest(sound, result)) for result in results)
     rate = min(sound.sr, audition.RATES[1])
     return 2e-6 * tracks * min(len(sound.audio), 2) * sound.audio.shape[-1] / sound.sr * rate
 
@@ -376,6 +386,11 @@ def _button(description: str, **options) -> ui.Button:
     return ui.Button(description=description, layout=ui.Layout(width="auto", flex="0 0 auto"), **options)
 
 
+def _choice(options: list, description: str) -> ui.RadioButtons:
+    """One of a few; unlike toggle buttons, these say aloud which is chosen."""
+    return ui.RadioButtons(options=options, description=description, orientation="horizontal")
+
+
 def _number(value: float, description: str) -> ui.FloatText:
     return ui.FloatText(value, description=description, style={"description_width": "initial"},
                         layout=ui.Layout(width=f"{len(description) // 2 + 10}em"))
@@ -384,6 +399,20 @@ def _number(value: float, description: str) -> ui.FloatText:
 def _row(*children) -> ui.HBox:
     """Side by side, or under each other where a page is narrow."""
     return ui.HBox(children, layout=ui.Layout(flex_flow="row wrap", grid_gap="0 8px"))
+
+
+def _link(paths: list[Path]) -> str:
+    """A link by which the browser downloads files, several as one archive; nothing where they are too large for it."""
+    if sum(path.stat().st_size for path in paths) > 1e6 * MAX_MB:
+        return ""
+    name, data = paths[0].name, io.BytesIO(paths[0].read_bytes())
+    if len(paths) > 1:
+        name, data = f"{paths[0].parent.name}.zip", io.BytesIO()
+        with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in paths:
+                archive.write(path, path.name)
+    return (f'<a download="{html.escape(name)}" href="data:application/octet-stream;base64,'
+            f'{base64.b64encode(data.getvalue()).decode()}">Download {html.escape(name)}</a>')
 
 
 def _table(title, head, rows) -> str:

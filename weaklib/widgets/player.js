@@ -188,6 +188,16 @@ const clock = (time) => {
   return `${Math.floor(tenths / 600)}:${((tenths % 600) / 10).toFixed(1).padStart(4, "0")}`;
 };
 
+/** The same in an order of chance. */
+function shuffled(all) {
+  const order = [...all];
+  for (let k = order.length - 1; k > 0; k--) {
+    const other = Math.floor(Math.random() * (k + 1));
+    [order[k], order[other]] = [order[other], order[k]];
+  }
+  return order;
+}
+
 /** From Hz to what a scale counts in equal steps; those of constant Q and of a roll are MIDI pitches. */
 const toPitch = (hertz) => 69 + 12 * Math.log2(hertz / 440);
 const toMel = (hertz) => 2595 * Math.log10(1 + hertz / 700);
@@ -219,6 +229,7 @@ const HELP = [
   ["1 … 9", "solo a stem; with shift mute it"],
   ["s, m", "solo, mute the chosen stem"],
   ["g", "the next group, at the same place; with shift the one before"],
+  ["b", "compare groups blindly; again to learn which was which"],
   ["[ ]", "the loop begins, ends here"],
   ["l", "loop on, off"],
   ["p", "the next picture"],
@@ -244,6 +255,8 @@ function view(model, engine, el) {
   let lastLoop = null;
   let heardNow = model.get("group");
   let heardBefore = null;
+  let blind = null; // the groups in an order that nobody knows, while they are compared blindly
+  let revealed = ""; // what that order was
   let withNotes = true;
   let frame = 0;
 
@@ -271,7 +284,8 @@ function view(model, engine, el) {
   const play = button({ class: "play" }, "", () => set("playing", !model.get("playing")));
   const time = make("span", { class: "time" });
   const unloop = button({}, "Loop", () => toggleLoop());
-  const groupButtons = names.map((name) => button({}, name, () => set("group", name)));
+  const groupButtons = names.map((name, g) => button({}, name, () => set("group", (blind ?? names)[g])));
+  const blindButton = button({}, "Blind", () => toggleBlind());
   const picture = make(
     "select", { "aria-label": "Picture", onchange: () => set("picture", picture.value) },
     ...pictures.map((name) => make("option", {}, name)),
@@ -280,7 +294,8 @@ function view(model, engine, el) {
   const level = slider("Level of all", -40, 0, (value) => set("level", value));
   const toolbar = make("div", { class: "toolbar", role: "toolbar", "aria-label": "Playing" }, play, time, unloop);
   if (names.length > 1) {
-    toolbar.append(make("div", { class: "groups", role: "group", "aria-label": "Compare" }, ...groupButtons));
+    const compare = make("div", { class: "groups", role: "group", "aria-label": "Compare" }, ...groupButtons);
+    toolbar.append(compare, blindButton);
   }
   if (pictures.length > 1) toolbar.append(picture);
   if (tracks.some((track) => track.notes.length)) toolbar.append(notesButton);
@@ -383,6 +398,15 @@ function view(model, engine, el) {
     const loop = model.get("loop");
     set("loop", loop.length ? [] : (lastLoop ?? [0, duration]));
   }
+  const letter = (g) => String.fromCharCode(65 + g);
+  function toggleBlind() {
+    if (names.length < 2) return;
+    revealed = blind ? blind.map((name, g) => `${letter(g)} was ${name}`).join(", ") : "";
+    blind = blind ? null : shuffled(names);
+    if (blind) [heardBefore, heardNow] = [null, blind[0]];
+    set("group", blind ? blind[0] : model.get("group"));
+    refresh();
+  }
   function choose(row) {
     chosen = clamp(row, 0, rowsNow().length - 1);
     refresh();
@@ -408,7 +432,8 @@ function view(model, engine, el) {
       ArrowDown: () => choose(chosen + 1),
       s: () => flip("solo", chosen),
       m: () => flip("mute", chosen),
-      g: () => set("group", shiftKey ? heardBefore ?? model.get("group") : next(names, model.get("group"))),
+      g: () => set("group", shiftKey ? heardBefore ?? model.get("group") : next(blind ?? names, model.get("group"))),
+      b: toggleBlind,
       l: toggleLoop,
       p: () => set("picture", next(pictures, model.get("picture"))),
       n: () => ((withNotes = !withNotes), refresh()),
@@ -453,12 +478,17 @@ function view(model, engine, el) {
   function refresh() {
     const [group, playing, shown, loop] = ["group", "playing", "picture", "loop"].map((name) => model.get(name));
     const [solo, mute, gain] = ["solo", "mute", "gain"].map((name) => model.get(name));
-    const titles = rowsNow().map((track) => tracks[track].title);
+    // Blind, what is seen must not tell what is heard: no title, no picture, and one row for all groups.
+    const titles = blind ? ["what is heard"] : rowsNow().map((track) => tracks[track].title);
     chosen = Math.min(chosen, titles.length - 1);
     play.textContent = playing ? "❚❚" : "▶";
     play.setAttribute("aria-label", playing ? "Pause" : "Play");
     unloop.setAttribute("aria-pressed", Boolean(loop.length));
-    groupButtons.forEach((one, g) => one.setAttribute("aria-pressed", names[g] === group));
+    groupButtons.forEach((one, g) => {
+      one.textContent = blind ? letter(g) : names[g];
+      one.setAttribute("aria-pressed", (blind ?? names)[g] === group);
+    });
+    blindButton.setAttribute("aria-pressed", Boolean(blind));
     picture.value = shown;
     level.value = model.get("level");
     level.setAttribute("aria-valuetext", `${level.value} dB`);
@@ -484,14 +514,16 @@ function view(model, engine, el) {
       row.gain.setAttribute("aria-label", `Gain of ${title}`);
       row.gain.setAttribute("aria-valuetext", `${gain[r]} dB`);
       row.gain.title = `${gain[r]} dB`;
+      row.lane.classList.toggle("blind", Boolean(blind));
+      row.solo.hidden = row.mute.hidden = row.gain.hidden = Boolean(blind);
       const url = urlOf(track, name);
       if (row.image.getAttribute("src") !== url) row.image.setAttribute("src", url);
       row.image.alt = `${name} of ${title}`;
-      row.instead.textContent = name === shown ? "" : name;
+      row.instead.textContent = blind ? "hidden" : name === shown ? "" : name;
       seen.add(name);
       // Notes are drawn where their fundamental is, if the picture has a place for that.
       const height = heights[name];
-      const drawn = height && notes.length;
+      const drawn = height && notes.length && !blind;
       noted ||= drawn;
       row.svg.style.display = withNotes && drawn ? "" : "none";
       row.svg.setAttribute("aria-label", `${notes.length} notes of ${title}`);
@@ -522,7 +554,8 @@ function view(model, engine, el) {
     const list = (word, on) => titles.some((_, r) => on[r]) && `${word} ${titles.filter((_, r) => on[r]).join(", ")}`;
     const said = [
       playing && engine.waiting && "the browser waits for a click before it plays",
-      names.length > 1 && group, list("solo", solo), list("muted", mute),
+      names.length > 1 && (blind ? letter(blind.indexOf(group)) : group), revealed, !blind && list("solo", solo),
+      !blind && list("muted", mute),
       loop.length && `loop ${clock(loop[0])} to ${clock(loop[1])}`,
     ].filter(Boolean).join("; ");
     if (status.textContent !== said) status.textContent = said; // or a reader would hear it again

@@ -324,8 +324,10 @@ body {{ max-width: 1100px; margin: 1em auto; padding: 0 1em; font-family: system
 {(HERE / "player.css").read_text(encoding="utf-8")}</style>
 </head>
 <body>
+<main>
 <h1>{html.escape(title)}</h1>
 <div id="player"></div>
+</main>
 <script type="application/json" id="state">{data.replace("<", chr(92) + "u003c")}</script>
 <script type="module">
 {(HERE / "player.js").read_text(encoding="utf-8")}
