@@ -289,9 +289,10 @@ def largest(name: str, quantity, among: dict, margin: float = 0.0) -> Some:
 
 @dataclass(frozen=True)
 class Claim:
-    """Tests that should all pass; each a `Bound` or a `Some`."""
+    """Tests that should all pass; each a `Bound` or a `Some`. What no paper says has its `text` here."""
 
     tests: tuple[Bound | Some, ...]
+    text: str = ""
 
     @property
     def words(self) -> str:
@@ -379,8 +380,10 @@ def texts(paper: str) -> dict[str, dict]:
 
 def ledger(paper: str, preset: str, claims: dict[str, Claim], values: Values, printed: Values,
            known: Values | None = None) -> list[dict]:
-    """Test every claim of a paper: one dict per claim with the columns of `LEDGER`, and `why` where there is more."""
-    entries, words = [], texts(paper)
+    """Test every claim of a paper: one dict per claim with the columns of `LEDGER`, its `text`, and `why`."""
+    entries = []
+    words = texts(paper) | {name: {"claim": claim.text, "paper_effect": ""} for name, claim in claims.items()
+                            if claim.text}
     if unknown := claims.keys() - words.keys():
         raise WeaklibError(f"The grid of {paper} tests {', '.join(sorted(unknown))}, which is not among its claims; "
                            "enter it in weaklib/papers/tables/claims.csv.")
@@ -388,7 +391,8 @@ def ledger(paper: str, preset: str, claims: dict[str, Claim], values: Values, pr
         claim = claims.get(claim_id)
         result = judge(claim, values, known) if claim else Result(UNTESTED, "–")
         theirs = judge(claim, printed).numbers if claim else "–"
-        entries.append({"paper": paper, "claim_id": claim_id, "verdict": result.verdict, "ours": result.numbers,
+        entries.append({"paper": paper, "claim_id": claim_id, "text": text["claim"], "verdict": result.verdict,
+                        "ours": result.numbers,
                         "paper_value": text["paper_effect"] if theirs == "–" else theirs,
                         "tolerance": claim.words if claim else "–", "preset": preset,
                         "runs": " ".join(sorted(result.runs)), "why": result.why})
@@ -403,13 +407,14 @@ def markdown(entries: list[dict]) -> str:
     by_claim: dict[str, dict] = {}
     for e in entries:
         by_claim.setdefault(e["claim_id"], {})[e["preset"]] = e
-    words = texts(entries[0]["paper"])
     tested = {c: found for c, found in by_claim.items() if any(e["verdict"] != UNTESTED for e in found.values())}
-    body = [[c, words[c]["claim"], *(next(iter(found.values()))[name].replace("; ", "<br>")
-                                     for name in ("paper_value", "tolerance")),
+    words = {c: next(iter(found.values())) for c, found in by_claim.items()}
+    told = {"paper_value": "Paper", "tolerance": "Test"}
+    told = {name: heading for name, heading in told.items() if any(e[name] for e in entries)}  # of a study, no paper's
+    body = [[c, words[c]["text"], *(words[c][name].replace("; ", "<br>") for name in told),
              *(_outcome(found.get(preset)) for preset in presets)] for c, found in tested.items()]
-    rest = [f"{c} ({words[c]['claim'].rstrip('.')})" for c in by_claim if c not in tested]
-    parts = [tables.grid(["Claim", "In words", "Paper", "Test", *presets], body)] if body else []
+    rest = [f"{c} ({words[c]['text'].rstrip('.')})" for c in by_claim if c not in tested]
+    parts = [tables.grid(["Claim", "In words", *told.values(), *presets], body)] if body else []
     return "\n\n".join(parts + ([f"Not tested here: {'; '.join(rest)}."] if rest else [])) + "\n"
 
 
