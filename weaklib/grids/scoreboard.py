@@ -62,6 +62,8 @@ SEPARATION = Table(
         _row("text_adapted", "A sentence: audio-text critic that learned from the sentences, c-mix", "sentence",
              "listener", loss=BY_NAME),
         _row("score", "The score: transcriptor as critic, c-mix and h-mix", "critic", "notes_100", headline=True),
+        _row("score_apart", "The score: the same, and clips without a common instrument, added up", "critic and apart",
+             "notes_100"),
         _row("unpaired", "Scores of other songs: transcriptor of played scores as critic, its own notes", "critic",
              "notes_unpaired", notes="critic"),
         _row("played", "Scores of other songs: stems of played scores", "stems", heard=POOL),

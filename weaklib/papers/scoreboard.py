@@ -21,7 +21,8 @@ a sentence
     sound, single instruments at 8 kHz, and hears the estimates at that rate. A second one goes on learning from the
     songs and their sentences first.
 the score
-    c-mix and h-mix with a transcriptor as critic: what is best in hung2021 before step 3.
+    c-mix and h-mix with a transcriptor as critic: what is best in hung2021 before step 3. And the same with `apart`
+    beside it, since who knows the score knows who plays.
 scores of other songs
     A synthesiser plays them, with other voices than those of the songs (``band_pool``); a transcriptor learns from
     that. On the songs it is the critic, and what it hears in the mixture stands for the notes. Or the separator learns
@@ -54,7 +55,7 @@ from weaklib.papers.hung2021 import CRITERION, HOP, INSTRUMENTS, N_BINS, N_FFT, 
 
 NAMES = ("piano", "distorted guitar", "electric bass")  # of the instruments, as sentences call them
 STAGES = ("separator", "transcriptor", "classifier", "listener", "input", "ideal")
-LEARNS = ("nothing", "apart", "sentence", "critic", "stems", "critic and stems")
+LEARNS = ("nothing", "apart", "sentence", "critic", "critic and apart", "critic and stems", "stems")
 LEAST = 2      # songs in any share of them
 N_FREE = 4     # outputs of a separator that no label names: enough for most sums of two clips
 TRIES = 50     # at a second clip that has no instrument in common with the first
@@ -78,7 +79,7 @@ class Config(runs.Config):
     notes: str = "score"         # that teach: those of the "score", or what the "critic" hears in the mixture
     batch: int = 4               # clips per step
     min_sources: int = 1         # instruments that must play in a training clip
-    contrastive: float = 1.0     # weight of what an audio-text critic says
+    contrastive: float = 5.0     # weight of what an audio-text critic says, nats
     net: Net = field(default_factory=Net)
     loss: Loss = field(default_factory=Loss)
     plan: training.Plan = field(default_factory=training.Plan)
@@ -246,7 +247,7 @@ class Clips(hung2021.Clips):
         return silence(item)
 
 
-ADDED = ("nothing", "apart")  # ways to learn from sums of two clips
+ADDED = ("nothing", "apart", "critic and apart")  # ways to learn from sums of two clips
 
 
 def examples(items: list[dict], others: list[dict] | None = None, n_stems: int = 0) -> dict:
@@ -344,7 +345,7 @@ def supervised(model, batch: dict, cfg: Config):
 
 
 def judged(model, batch: dict, cfg: Config, judge):
-    """hung2021 Eq. 8, with the notes that the row has; and the stems, where there are some."""
+    """hung2021 Eq. 8, with the notes that the row has; and `apart`, or the stems, where the row learns from them too."""
     X, roll = magnitude(batch["mix"]), batch["roll"]
     if cfg.notes == "critic":
         with torch.no_grad():
@@ -352,7 +353,9 @@ def judged(model, batch: dict, cfg: Config, judge):
     if cfg.target == "activity":
         roll = pooled(roll)
     value = hung2021.separation(model(X) * X[:, None], {"X": X, "roll": roll}, cfg, judge)
-    return value + supervised(model, batch, cfg) if "sources" in batch else value
+    if "sources" in batch:
+        value = value + supervised(model, batch, cfg)
+    return value + apart(model, batch, cfg) if "other" in batch else value
 
 
 # Training
@@ -389,7 +392,7 @@ def fixed(corpus, cfg: Config) -> Iterable[dict]:
         others = None
         if cfg.learns in ADDED and cfg.stage == "separator":
             others = before or list(hung2021.songs(corpus))[-1]
-            if cfg.learns == "apart":
+            if cfg.learns != "nothing":
                 others = [silence(a) if (played(a["roll"]) & played(b["roll"])).any() else b
                           for a, b in zip(items, others)]
         stems = cfg.learns in ("stems", "critic and stems") and cfg.stage == "separator"
