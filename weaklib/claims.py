@@ -380,7 +380,7 @@ def texts(paper: str) -> dict[str, dict]:
 
 def ledger(paper: str, preset: str, claims: dict[str, Claim], values: Values, printed: Values,
            known: Values | None = None) -> list[dict]:
-    """Test every claim of a paper: one dict per claim with the columns of `LEDGER`, its `text`, and `why`."""
+    """Test every claim: one dict per claim with the columns of `LEDGER`, `why` where there is more, and its `text`."""
     entries = []
     words = texts(paper) | {name: {"claim": claim.text, "paper_effect": ""} for name, claim in claims.items()
                             if claim.text}
@@ -391,11 +391,10 @@ def ledger(paper: str, preset: str, claims: dict[str, Claim], values: Values, pr
         claim = claims.get(claim_id)
         result = judge(claim, values, known) if claim else Result(UNTESTED, "–")
         theirs = judge(claim, printed).numbers if claim else "–"
-        entries.append({"paper": paper, "claim_id": claim_id, "text": text["claim"], "verdict": result.verdict,
-                        "ours": result.numbers,
+        entries.append({"paper": paper, "claim_id": claim_id, "verdict": result.verdict, "ours": result.numbers,
                         "paper_value": text["paper_effect"] if theirs == "–" else theirs,
                         "tolerance": claim.words if claim else "–", "preset": preset,
-                        "runs": " ".join(sorted(result.runs)), "why": result.why})
+                        "runs": " ".join(sorted(result.runs)), "why": result.why, "text": text["claim"]})
     return entries
 
 

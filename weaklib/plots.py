@@ -704,9 +704,9 @@ def _named(figure, ax, names) -> None:
         taken.append(Bbox.from_extents(left - 6, low - 6, right + 6, low + 6))
     for title, x, y, colour in names:
         for dx, dy, side in BESIDE:
-            text = ax.annotate(title, (x[0], y), (dx, dy), textcoords="offset points", ha=side, va="center", fontsize=10,
-                               color=HIT, arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.8} if abs(dy) > 20
-                               else None)
+            arrow = {"arrowstyle": "-", "color": colour, "lw": 0.8} if abs(dy) > 20 else None
+            text = ax.annotate(title, (x[0], y), (dx, dy), textcoords="offset points", ha=side, va="center",
+                               fontsize=10, color=HIT, arrowprops=arrow)
             box = text.get_window_extent()
             free = not any(box.overlaps(other) for other in taken)
             if free and ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 and ax.bbox.y0 <= box.y0 and box.y1 <= ax.bbox.y1:

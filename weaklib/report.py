@@ -51,17 +51,22 @@ def verdicts(key: str, preset: str, where: str, seeds: int | None = None, **give
     return claims.markdown(own if best is None or (where, best) == ("committed", preset) else own + ledger(key, [best]))
 
 
+def _presets(key: str, names) -> list[str]:
+    """Those of several presets that a paper has, or a study."""
+    return [preset for preset in names if experiment.load(key).grid.has(preset)]
+
+
 def _files(root: Path, where: str, names, seeds: int | None = None) -> dict[Path, str]:
     out, entries = {}, {}
     for key in experiment.known():
-        names_of = [preset for preset in names if experiment.load(key).grid.has(preset)]
-        for preset in names_of:
+        own = _presets(key, names)
+        for preset in own:
             for sheet in experiment.load(key).sheets(preset, seeds):
                 if rows := sheet.tidy(where):
                     path = root / preset / key / sheet.table.name
                     out[path.with_suffix(".csv")] = tables.as_csv(tables.COLUMNS, rows)
                     out[path.with_suffix(".md")] = f"# {key}\n\n## {sheet.table.title}\n\n{sheet.markdown(where)}"
-        entries[key] = ledger(key, names_of, where, seeds)
+        entries[key] = ledger(key, own, where, seeds)
     if any(entries.values()):
         every = [{name: e[name] for name in claims.LEDGER} for found in entries.values() for e in found]
         out[root / "claims.csv"] = tables.as_csv(claims.LEDGER, every)
@@ -99,8 +104,8 @@ def check() -> list[str]:
     Every record must be whole, every file must be what its records render to, and no table may be without records.
     """
     problems, root = [], files.results()
-    asked = {runs.committed(preset, key) / f"{cfg.id}.json" for key in experiment.known() for preset in presets.PUBLISHED
-             if experiment.load(key).grid.has(preset) for cfg in experiment.load(key).configs(preset)
+    asked = {runs.committed(preset, key) / f"{cfg.id}.json" for key in experiment.known()
+             for preset in _presets(key, presets.PUBLISHED) for cfg in experiment.load(key).configs(preset)
              if cfg.paper == key}
     revisions = {key: experiment.load(key).method.Config.revision for key in experiment.known()}
     for path in sorted(root.glob("*/*/runs/*.json")):
@@ -139,7 +144,7 @@ def publish(preset: str) -> int:
     published = set()
     for key in experiment.known():
         paper = experiment.load(key)
-        for sheet in paper.sheets(preset) if paper.grid.has(preset) else []:
+        for sheet in paper.sheets(preset) if _presets(key, [preset]) else []:
             for row, found in sheet.records("local").items():
                 published.update(runs.publish(record, preset) for record in found)
                 if found and row.key == paper.grid.shipped and found[0].weights_path:

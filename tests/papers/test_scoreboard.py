@@ -1,4 +1,4 @@
-"""The scoreboard's wiring: who learns from what, losses and pooling against oracles, what labels cost, short trainings."""
+"""The scoreboard: who learns from what, losses and pooling against oracles, what labels cost, short trainings."""
 import math
 from dataclasses import replace
 from pathlib import Path

@@ -47,7 +47,6 @@ import torch
 from torch import nn
 
 from weaklib import audio, corpora, evaluation, losses, metrics, runs, text, training
-from weaklib.corpora.band import POOL
 from weaklib.files import WeaklibError
 from weaklib.models.clap import Clap
 from weaklib.papers import hung2021, mahmud2024
@@ -118,7 +117,7 @@ WORK = {
     "listen": Work(1.5, "listening who plays", "a clip is heard once, and some of them twice"),
     "describe": Work(2.0, "writing a sentence", "as listening, and a few words are typed"),
     "align": Work(10.0, "aligning a score that exists", "software aligns it, and somebody checks and mends bar by bar"),
-    "notate": Work(60.0, "writing the score by ear", "about an hour for a minute of three instruments, for one who can"),
+    "notate": Work(60.0, "writing the score by ear", "an hour for a minute of three instruments, for one who can"),
     "find": Work(0.1, "finding scores of other songs", "collections of MIDI files are there, in the right style"),
     "record": Work(200.0, "recording stems", "rehearsing, a session, and editing, for several people"),
 }
@@ -221,9 +220,9 @@ def songs_of(n_songs: int, share: float, seed: int) -> list[int]:
 class Clips(hung2021.Clips):
     """Batches of clips, a function of the step alone: ``mix (batch, time)``, ``roll``, and what else a row hears.
 
-    Where stems teach, ``sources (n, source, time)`` of the first `n` clips, whose songs have them. Where clips are added
-    up, ``other (batch, time)`` and ``other_roll`` of another clip for each: any, or, where names must tell them apart,
-    one that has no instrument in common with the first; silence where there is none.
+    Where stems teach, ``sources (n, source, time)`` of the first `n` clips, whose songs have them. Where clips are
+    added up, ``other (batch, time)`` and ``other_roll`` of another clip for each: any, or, where names must tell them
+    apart, one that has no instrument in common with the first; silence where there is none.
     """
 
     def __init__(self, cfg: Config, corpus):
@@ -345,7 +344,7 @@ def supervised(model, batch: dict, cfg: Config):
 
 
 def judged(model, batch: dict, cfg: Config, judge):
-    """hung2021 Eq. 8, with the notes that the row has; and `apart`, or the stems, where the row learns from them too."""
+    """hung2021 Eq. 8, with the notes that the row has; and `apart`, or the distance to stems, where a row has it."""
     X, roll = magnitude(batch["mix"]), batch["roll"]
     if cfg.notes == "critic":
         with torch.no_grad():
