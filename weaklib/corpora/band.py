@@ -31,11 +31,12 @@ LEVELS = (0.0, -3.4, -0.8)  # dB, of the stems of a song beside each other, sile
 LEVEL_SPREAD = 2.0  # dB, standard deviation from song to song
 PEAKS = (0.5, 0.9)  # of a song's loudest stem or mixture
 POOL = "band_pool"
-POOLED = 1  # its stream of random numbers: no song is in both
-#: General MIDI programs of the pool, 0-based. Where `band` has one of them, its samples are shifted by one of `SHIFTS`
-#: (semitones), at the same pitch: another voice, as of a smaller or a larger instrument.
-OTHERS = {"piano": (0, 2, 4, 5), "guitar": (27, 29, 30), "bass": (32, 33, 36, 38, 39)}
-SHIFTS = (-4, -3, 3, 4)
+POOLED = 1  # the second number of its streams, where `band` has none, which counts as 0: no song is in both
+#: General MIDI programs of the pool, 0-based. Where `band` has one of them, samples of keys that are one of `SHIFTS`
+#: (semitones) away play at the pitch of the score: another voice, as of a smaller or a larger instrument. The basses
+#: of `band` are none of them, for a sample of theirs serves more keys than that.
+OTHERS = {"piano": (0, 2, 4, 5), "guitar": (27, 29, 30), "bass": (32, 38, 39)}
+SHIFTS = (-8, -7, 7, 8)
 
 
 class Band(Scored):
@@ -72,7 +73,7 @@ class Band(Scored):
         notes, songs = [], []
         pooled = self.name == POOL
         for i in track(range(n_songs), f"{self.name}, {self.split}"):
-            rng = self.rng(POOLED, i) if pooled else self.rng(i)  # a stream per song: no song is in two splits
+            rng = self.rng(i, POOLED) if pooled else self.rng(i)  # a stream per song: no song is in two splits
             song = composer.compose(rng, SONG - fluid.TAIL)
             shifts = [0] * len(INSTRUMENTS)
             if pooled:
