@@ -79,6 +79,22 @@ SEPARATION = Table(
         "percent of the songs are two."))
 
 
+#: What each row of separation is called in a figure, after the kind of its label.
+POINTS = {
+    "nothing": ("nothing", "nothing"),
+    "activity": ("who plays", "who plays, critic"),
+    "activity_apart": ("who plays", "who plays, added up"),
+    "text": ("a sentence", "sentence, critic as it is"),
+    "text_adapted": ("a sentence", "sentence, critic adapted"),
+    "score": ("the score", "score, critic"),
+    "score_apart": ("the score", "score, critic, added up"),
+    "unpaired": ("other scores", "other scores, critic"),
+    "played": ("other scores", "other scores, their stems"),
+    **{f"stems_{p}": ("stems", f"stems {p} %") for p in (1, 5, 10, 100)},
+    "score_stems_5": ("score and stems", "score, stems 5 %"),
+}
+
+
 # Transcription, and what critics hear
 
 def _notes(key: str, title: str, headline: bool = False, **changes) -> Row:
