@@ -409,9 +409,9 @@ def test_critics_are_scored_by_the_stems_that_they_name(songs):
 
 # Training
 
-def test_smoke_trains_every_row_of_the_study(tmp_path, monkeypatch):
-    """Each with what it starts from, once; scores are finite, and every cell of the tables has a number."""
-    monkeypatch.setenv("WEAKLIB_HOME", str(tmp_path))
+@pytest.mark.slow
+def test_smoke_trains_every_row_of_the_study(monkeypatch):
+    """Each with what it starts from; scores are finite, and every cell of the tables has a number."""
     monkeypatch.setattr(experiment.presets, "SMALL", ())  # all rows, not the headline alone
     configs = [paper.config(row, "smoke") for row in ROWS]
     records = dict(zip(ROWS, jobs.train(configs, device="cpu")))
