@@ -685,7 +685,7 @@ def priced(kinds: dict, *, xlabel: str, ylabel: str, levels: dict[str, float] | 
     ax.grid(alpha=0.3)
     ax.set_xlabel(xlabel, fontsize=12)
     ax.set_ylabel(ylabel, fontsize=12)
-    _named(figure, ax, names)
+    _named(figure, ax, names, (levels or {}).values())
     return _close(figure, f"{ylabel} over {xlabel}: {'; '.join(said)}.")
 
 
@@ -694,11 +694,13 @@ BESIDE = tuple((x, y, {-1: "right", 0: "center", 1: "left"}[np.sign(x)]) for awa
                for x, y in ((9, 0 + away), (9, -away), (-9, 0 + away), (-9, -away), (0, 11 + away), (0, -11 - away)))
 
 
-def _named(figure, ax, names) -> None:
-    """Write each name beside its point, where it lies over no other name, point or dashed line."""
+def _named(figure, ax, names, levels) -> None:
+    """Write each name beside its point, where it lies over no other name or point and on no dashed or level line."""
     from matplotlib.transforms import Bbox
     figure.canvas.draw()
-    taken = []
+    taken = [Bbox.from_extents(ax.bbox.x0, y - 1, ax.bbox.x1, y + 1)
+             for y in (ax.transData.transform((1, level))[1] for level in levels)]
+    taken += [text.get_window_extent() for text in ax.texts]
     for _, x, y, _ in names:
         (left, low), (right, _) = ax.transData.transform([(x[0], y), (x[-1], y)])
         taken.append(Bbox.from_extents(left - 6, low - 6, right + 6, low + 6))

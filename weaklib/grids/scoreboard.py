@@ -135,7 +135,7 @@ def _more(words: str, a: str, b: str, low: float) -> Bound:
 
 CLAIMS = {
     "q01": Claim((_more("score − who plays", "score", "activity", 0.5),
-                  _more("score − who plays, apart", "score", "activity_apart", 0.5)),
+                  _more("score − who plays, added up", "score", "activity_apart", 0.5)),
                  "A score is worth more than knowing who plays."),
     "q02": Claim((_more("score − stems of 5 %", "score", "stems_5", 0.0),),
                  "The scores of all songs are worth as much as the stems of a twentieth of them."),
