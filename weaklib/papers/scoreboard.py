@@ -9,7 +9,7 @@ score, from scores of other songs, from the stems of a few songs, and of all.
 
 How each label teaches
 ----------------------
-none
+nothing
     MixIT (wisdom2020) on sums of two clips. What comes out has no names: in the test an oracle gives each stem the
     outputs that fit it best.
 who plays
@@ -264,6 +264,7 @@ def played(roll):
 
 
 def silence(item: dict) -> dict:
+    """A clip as long as another one, in which nobody plays."""
     return {name: torch.zeros_like(item[name]) for name in ("mix", "roll")}
 
 
@@ -287,10 +288,11 @@ def apart(model, batch: dict, cfg: Config):
     X = magnitude(batch["mix"] + batch["other"])
     est, value = model(X) * X[:, None], 0.0
     rest = torch.ones(est.shape[:2], device=est.device)
-    for name in ("", "other"):
-        mine = played(batch[f"{name}_roll" if name else "roll"]).to(est)
-        ref, rest = magnitude(batch[name or "mix"]), rest - mine
-        value = value + losses.distance((mine[..., None, None] * est).sum(1) - ref, X, cfg.loss.squared)
+    for mix, roll in (("mix", "roll"), ("other", "other_roll")):
+        mine = played(batch[roll]).to(est)
+        rest = rest - mine
+        error = (mine[..., None, None] * est).sum(1) - magnitude(batch[mix])
+        value = value + losses.distance(error, X, cfg.loss.squared)
     value = value + losses.distance((rest[..., None, None] * est).flatten(1, 2), X, cfg.loss.squared)
     return cfg.loss.gain * value.mean()
 
