@@ -707,7 +707,8 @@ def _named(figure, ax, names, levels) -> None:
     for title, x, y, colour in names:
         for dx, dy, side in BESIDE:
             arrow = {"arrowstyle": "-", "color": colour, "lw": 0.8} if abs(dy) > 20 else None
-            text = ax.annotate(title, (x[0], y), (dx, dy), textcoords="offset points", ha=side, va="center",
+            end = x[-1 if dx > 0 else 0]
+            text = ax.annotate(title, (end, y), (dx, dy), textcoords="offset points", ha=side, va="center",
                                fontsize=10, color=HIT, arrowprops=arrow)
             box = text.get_window_extent()
             free = not any(box.overlaps(other) for other in taken)
@@ -715,7 +716,7 @@ def _named(figure, ax, names, levels) -> None:
                 break
             text.remove()
         else:  # no room: better over something than not at all
-            box = ax.annotate(title, (x[0], y), (9, 0), textcoords="offset points", va="center", fontsize=10,
+            box = ax.annotate(title, (x[-1], y), (9, 0), textcoords="offset points", va="center", fontsize=10,
                               color=HIT).get_window_extent()
         taken.append(box)
 

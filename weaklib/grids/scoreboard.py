@@ -97,27 +97,29 @@ POINTS = {
 
 # Transcription, and what critics hear
 
-def _notes(key: str, title: str, headline: bool = False, **changes) -> Row:
-    return Row(key, title, "transcriptor", {"stage": "transcriptor"} | changes, headline=headline)
+def _notes(key: str, title: str, role: str = "weak", headline: bool = False, **changes) -> Row:
+    return Row(key, title, "transcriptor", {"stage": "transcriptor"} | changes, headline=headline, role=role)
+
+
+def _critic(key: str, title: str, kind: str, changes: dict | None = None, headline: bool = False) -> Row:
+    starts = {"start": "mahmud2024/critic"} if kind == "listener" else {}
+    return Row(key, title, kind, changes or {}, starts, headline=headline, role="reference")
 
 
 TRANSCRIPTION = Table(
     "transcription", "2", "Transcription: how many scores it takes", (F1,), (
         *(_notes(f"notes_{p}", f"Scores of {p} % of the songs", share=p / 100) for p in (1, 5, 10)),
-        _notes("notes_100", "Scores of all songs", headline=True),
+        _notes("notes_100", "Scores of all songs", role="supervised", headline=True),
         _notes("notes_unpaired", "Scores of other songs, played by a synthesiser", heard=POOL),
     ), splits=SPLITS, printed=False, floor=0.13,  # of the best guess that does not listen, always the commonest pitches
     caption="Frame F1 of the notes of held-out mixtures, at thresholds chosen on validation; whoever knows only who "
             "plays, or nothing, writes no notes.")
 
-FROZEN = {"plan": {"steps": 0}}
 CRITICS = Table(
     "critics", "3", "What critics hear in single stems", (NAMED,), (
-        Row("classifier", "Classifier of who plays", "classifier", headline=True),
-        Row("listener_frozen", "Audio-text model as it is", "listener", FROZEN, {"start": "mahmud2024/critic"},
-            headline=True),
-        Row("listener", "Audio-text model that learned from the sentences", "listener", {},
-            {"start": "mahmud2024/critic"}),
+        _critic("classifier", "Classifier of who plays", "classifier", headline=True),
+        _critic("listener_frozen", "Audio-text model as it is", "listener", {"plan": {"steps": 0}}, headline=True),
+        _critic("listener", "Audio-text model that learned from the sentences", "listener"),
     ), splits=SPLITS, printed=False, floor=100 / 3, caption=(
         "Of the stems of held-out clips in which they play, heard alone, those that a critic takes for what they are; "
         "a third by chance."))
