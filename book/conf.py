@@ -115,7 +115,7 @@ def read(app, docname: str, source: list[str]) -> None:
         source[0] += CONTENTS
     elif docname == "results/README":
         source[0] += TABLES
-    elif table := re.fullmatch("results/([a-z]+)/([a-z]+[0-9]+)/.+", docname):  # "# <paper>", "## <table>"
+    elif table := re.fullmatch("results/([a-z]+)/([a-z]+[0-9]*)/.+", docname):  # "# <paper>", "## <table>"
         source[0] = re.sub(r"^# .*\n+## (.*)", rf"# \1 ({table[2]}, {table[1]})", source[0])
 
 

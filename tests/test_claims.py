@@ -375,12 +375,19 @@ def test_every_claim_of_a_paper_has_an_entry(texts):
     assert found == [
         {"paper": "toy", "claim_id": "t01", "verdict": HOLDS, "ours": "a: 1.0 ± 0.0 dB", "paper_value": "a: 2.0 dB",
          "tolerance": "a ≥ 0 dB", "preset": "full", "runs": "a-s0 a-s1 a-s2", "why": "",
-         "against": ""},
+         "against": "", "text": "Up it goes."},
         {"paper": "toy", "claim_id": "t02", "verdict": UNTESTED, "ours": "–", "paper_value": "some", "tolerance": "–",
-         "preset": "full", "runs": "", "why": "", "against": ""},
+         "preset": "full", "runs": "", "why": "", "against": "", "text": "Down it goes."},
         {"paper": "toy", "claim_id": "t03", "verdict": UNTESTED, "ours": "–", "paper_value": "none given",
-         "tolerance": "c ≥ 0 dB", "preset": "full", "runs": "", "why": "", "against": ""}]
-    assert [*found[0]] == [*claims.LEDGER, "why", "against"]
+         "tolerance": "c ≥ 0 dB", "preset": "full", "runs": "", "why": "", "against": "", "text": "Sideways."}]
+    assert [*found[0]] == [*claims.LEDGER, "why", "against", "text"]
+
+
+def test_what_no_paper_says_brings_its_own_words(monkeypatch):
+    monkeypatch.setattr(claims, "texts", lambda paper: {})
+    entries = claims.ledger("study", "full", {"q01": Claim((UP,), "It rises.")}, values(a=[1.0, 1.0, 1.0]), values(""))
+    assert claims.markdown(entries) == ("| Claim | In words | Test | full |\n| --- | --- | --- | --- |\n"
+                                        "| q01 | It rises. | a ≥ 0 dB | **holds**<br>a: 1.0 ± 0.0 dB |\n")
 
 
 def test_a_claim_that_no_file_has_is_told_and_no_claims_are_no_table(texts):

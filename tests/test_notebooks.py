@@ -44,7 +44,7 @@ def test_every_cell_ran(executed):
 def test_tables_have_their_rows_and_claims_their_verdicts(executed):
     source, nb = executed
     key = source.stem[3:].split("_")[0]
-    if key in experiment.PAPERS:
+    if key in experiment.known():
         paper, told = experiment.load(key), "\n".join(outputs(nb, "text/markdown"))
         cells = [[cell.strip() for cell in line.split("|")] for line in told.splitlines() if line.startswith("|")]
         first, names = FIRST.get(key, (source.stem, {sheet.table.name for sheet in paper.sheets("smoke", 1)}))

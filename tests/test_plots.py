@@ -335,6 +335,41 @@ def test_spectrograms_beside_each_other_stand_row_by_row():
         assert place(values[:, 50].argmax()) == pytest.approx(marks(ax)[ax.get_title()], abs=1)
 
 
+def test_prices_are_drawn_at_their_place_with_names_that_lie_apart():
+    kinds = {"free": {"nothing": (0, [1.0, 2.0, 3.0])},
+             "stems": {"stems 100 %": (350.0, [9.0]), "stems 1 %": (3.5, [1.5])},
+             "score": {"score": ((10.0, 100.0), [6.0]), "score, too": ((10.0, 100.0), [6.1])}}
+    figure = plots.priced(kinds, xlabel="hours", ylabel="dB", levels={"mixture": -3.0})
+    ax, = figure.axes
+    points = [line for line in ax.lines if line.get_marker() in plots.MARKERS]
+    assert [np.round(line.get_xdata(), 3).tolist() for line in points] == [
+        [0.1], [350.0], [3.5], [10.0, 100.0], [10.0, 100.0]]  # what is free stands a decade before all else
+    assert [float(line.get_ydata()[0]) for line in points] == pytest.approx([2.0, 9.0, 1.5, 6.0, 6.1])
+    assert len({line.get_color() for line in points}) == 3 and ax.get_xscale() == "log"
+    joined = [line for line in ax.lines if line.get_alpha() == 0.6 and len(line.get_xdata()) == 2]
+    assert [round(x, 3) for x in joined[0].get_xdata()] == [3.5, 350.0]
+    assert [label.get_text() for label in ax.get_xticklabels()][:2] == ["0", "1"]
+    names = {text.get_text(): text.get_window_extent() for text in ax.texts}
+    written = [names[name] for points in kinds.values() for name in points]
+    assert not any(a.overlaps(b) for i, a in enumerate(written) for b in written[i + 1:])
+    assert all(said in figure.alt for said in ("score, 10 or 100: 6.0; ", "nothing, 0: 2.0 ± 1.0", "mixture: -3.0"))
+    with pytest.raises(WeaklibError, match="give some label a price"):
+        plots.priced({"free": {"nothing": (0, [1.0])}}, xlabel="hours", ylabel="dB")
+
+
+def test_a_small_picture_keeps_the_colours_of_small_markers():
+    """Each of the colours that are told apart is there, if only in a marker or two."""
+    from io import BytesIO
+
+    from PIL import Image
+    lines = {"one": {f"line {k}": {0: [k], 1: [k + 1.0, k + 2.0]} for k in range(8)}}
+    picture = Image.open(BytesIO(plots.png(plots.sweep(lines, xlabel="x", ylabel="y")))).convert("RGB")
+    kept = np.array([colour for _, colour in picture.getcolors(1 << 20)])
+    for colour in plots.DISTINCT:
+        wanted = np.array([int(colour[i:i + 2], 16) for i in (1, 3, 5)])
+        assert np.abs(kept - wanted).max(1).min() <= 20, colour
+
+
 def test_every_figure_has_alternative_text():
     roll = {"a & b": REF}
     figures = [plots.stems({"a & b": NOISE}, SR), plots.rolls(roll),
@@ -344,11 +379,12 @@ def test_every_figure_has_alternative_text():
                plots.against("toy", TABLE, {TABLE.rows[0]: [seed(1.0)]}),
                plots.sweep({"one": {"a & b": {1: [0.0]}}}, xlabel="share", ylabel="dB"),
                plots.trade({"a & b": {"l1": {1: [(0.0, 1.0)]}}}, xlabel="1S", ylabel="MSi"),
+               plots.priced({"a & b": {"a & b": (1, [0.0])}}, xlabel="hours", ylabel="dB"),
                plots.constant_q({"a & b": -np.ones((50, 88))}, ConstantQ(12)),
                plots.flows({"a & b": ({"x": (0, 0), "y": (0, 1)}, [("x", "y", "f")], [])}),
                plots.pictures({"a & b": np.zeros((3, 4, 4))})]
     assert all(figure.alt.endswith(".") and len(figure.alt) > 20 for figure in figures)
-    assert sum("a & b" in figure.alt for figure in figures) == 10
+    assert sum("a & b" in figure.alt for figure in figures) == 11
 
 
 def test_a_notebook_keeps_alternative_text(tmp_path):

@@ -105,6 +105,7 @@ def install(monkeypatch):
     """Make the toy the one paper there is."""
     from weaklib import claims, tables
     monkeypatch.setattr(experiment, "PAPERS", ("toy",))
+    monkeypatch.setattr(experiment, "STUDIES", ())
     monkeypatch.setattr(experiment, "load", lambda key: {"toy": PAPER}[key])
     monkeypatch.setattr(claims, "texts", lambda paper: TEXTS)
     monkeypatch.setattr(tables, "paper_numbers", lambda paper, name: [

@@ -298,9 +298,10 @@ def largest(name: str, quantity, among: dict, margin: float = 0.0) -> Some:
 
 @dataclass(frozen=True)
 class Claim:
-    """Tests that should all pass; each a `Bound` or a `Some`."""
+    """Tests that should all pass; each a `Bound` or a `Some`. What no paper says has its `text` here."""
 
     tests: tuple[Bound | Some, ...]
+    text: str = ""
 
     @property
     def words(self) -> str:
@@ -411,8 +412,10 @@ def _by_claim(name: str, paper: str) -> dict[str, dict]:
 
 def ledger(paper: str, preset: str, claims: dict[str, Claim], values: Values, printed: Values,
            known: Values | None = None) -> list[dict]:
-    """Test every claim of a paper: one dict per claim with the columns of `LEDGER`, and what a `Result` has besides."""
-    entries, words = [], texts(paper)
+    """Test every claim: one dict for each, the columns of `LEDGER`, what a `Result` has besides, its `text`."""
+    entries = []
+    words = texts(paper) | {name: {"claim": claim.text, "paper_effect": ""} for name, claim in claims.items()
+                            if claim.text}
     if unknown := claims.keys() - words.keys():
         raise WeaklibError(f"The grid of {paper} tests {', '.join(sorted(unknown))}, which is not among its claims; "
                            "enter it in weaklib/papers/tables/claims.csv.")
@@ -423,7 +426,8 @@ def ledger(paper: str, preset: str, claims: dict[str, Claim], values: Values, pr
         entries.append({"paper": paper, "claim_id": claim_id, "verdict": result.verdict, "ours": result.numbers,
                         "paper_value": text["paper_effect"] if theirs == "–" else theirs,
                         "tolerance": claim.words if claim else "–", "preset": preset,
-                        "runs": " ".join(sorted(result.runs)), "why": result.why, "against": result.against})
+                        "runs": " ".join(sorted(result.runs)), "why": result.why, "against": result.against,
+                        "text": text["claim"]})
     return entries
 
 
@@ -435,13 +439,14 @@ def markdown(entries: list[dict]) -> str:
     by_claim: dict[str, dict] = {}
     for e in entries:
         by_claim.setdefault(e["claim_id"], {})[e["preset"]] = e
-    words = texts(entries[0]["paper"])
     tested = {c: found for c, found in by_claim.items() if any(e["verdict"] != UNTESTED for e in found.values())}
-    body = [[c, words[c]["claim"], *(next(iter(found.values()))[name].replace("; ", "<br>")
-                                     for name in ("paper_value", "tolerance")),
+    words = {c: next(iter(found.values())) for c, found in by_claim.items()}
+    told = {"paper_value": "Paper", "tolerance": "Test"}
+    told = {name: heading for name, heading in told.items() if any(e[name] for e in entries)}  # of a study, no paper's
+    body = [[c, words[c]["text"], *(words[c][name].replace("; ", "<br>") for name in told),
              *(_outcome(found.get(preset)) for preset in presets)] for c, found in tested.items()]
-    rest = [f"{c} ({words[c]['claim'].rstrip('.')})" for c in by_claim if c not in tested]
-    parts = [tables.grid(["Claim", "In words", "Paper", "Test", *presets], body)] if body else []
+    rest = [f"{c} ({words[c]['text'].rstrip('.')})" for c in by_claim if c not in tested]
+    parts = [tables.grid(["Claim", "In words", *told.values(), *presets], body)] if body else []
     return "\n\n".join(parts + ([f"Not tested here: {'; '.join(rest)}."] if rest else [])) + "\n"
 
 
@@ -465,7 +470,7 @@ def discussion(entries: list[dict]) -> str:
             said = reasons(paper).get(claim)
             verdict = ": ".join(filter(None, [e["verdict"], e["why"]]))
             lines.append(" ".join([
-                f"* **{claim}**, {verdict} (preset {e['preset']}). *{texts(paper)[claim]['claim']}*",
+                f"* **{claim}**, {verdict} (preset {e['preset']}). *{e['text']}*",
                 f"Against it: {e['against']}." if e["against"] else f"In line with it: {e['ours']}.",
                 *([said["reason"], f"What would decide it: {said['decides']}"] if said else [])]))
     if not lines:

@@ -4,8 +4,8 @@ Contents
 --------
 Method
     What a module in `weaklib.papers` has.
-PAPERS, load
-    The papers of the kit.
+PAPERS, STUDIES, known, load
+    The papers of the kit, and experiments of its own.
 Experiment
     Configs of rows, training, trained networks.
 Sheet
@@ -32,6 +32,8 @@ if TYPE_CHECKING:  # the command line says what it can do before torch is there
 
 #: In the order of the notebooks.
 PAPERS = ("wisdom2020", "wisdom2021", "hung2021", "mahmud2024", "shin2026")
+#: Experiments that no paper has: no numbers of anybody else stand beside theirs.
+STUDIES = ("scoreboard",)
 NEEDED = ("CRITERION", "Config", "build", "task", "score")  #: what a paper's module has, see `Method`
 
 
@@ -51,11 +53,16 @@ class Method(Protocol):
         """Score a trained model, or None where there is nothing to train: metric -> one value per test item."""
 
 
+def known() -> tuple[str, ...]:
+    """Keys of all that `load` returns."""
+    return (*PAPERS, *STUDIES)
+
+
 @cache
 def load(key: str) -> Experiment:
-    """Return a paper by its key."""
-    if key not in PAPERS:
-        raise WeaklibError(f"Unknown paper {key!r}; choose one of {', '.join(PAPERS)}.")
+    """Return a paper, or a study, by its key."""
+    if key not in known():
+        raise WeaklibError(f"Unknown paper {key!r}; choose one of {', '.join(known())}.")
     method, grid = _module("papers", key, NEEDED), _module("grids", key, ("GRID",))
     return Experiment(key, method, grid)
 
@@ -79,7 +86,7 @@ def _module(room: str, key: str, names):
 
 @dataclass(frozen=True)
 class Experiment:
-    """A paper."""
+    """A paper, or a study."""
 
     key: str
     method: Method
@@ -111,9 +118,14 @@ class Experiment:
             return self.config(row.of, preset, seed, **given)
         shared = self.grid.preset(preset)
         seed = seed if row.random else 0
-        starts = {name: self.config(other, preset, seed, **given) for name, other in row.starts.items()
+        starts = {name: self._start(other, preset, seed, given) for name, other in row.starts.items()
                   if name not in shared.without}
         return changed(shared.of(row.kind, row.changes), {"label": row.key, "seed": seed} | given | starts)
+
+    def _start(self, other: str, preset: str, seed: int, given: dict) -> runs.Config:
+        """Return the config of a row by its key; that of another paper, ``<paper>/<row>``, is as that paper has it."""
+        paper, _, row = other.rpartition("/")
+        return load(paper).config(row, preset, seed) if paper else self.config(row, preset, seed, **given)
 
     def sheets(self, preset: str, seeds: int | None = None, **given) -> list[Sheet]:
         """Return the paper's tables as a preset fills them, with as many seeds as it has or as are asked for."""
@@ -184,7 +196,7 @@ class Experiment:
         """Test every claim of the paper at a preset, see `weaklib.claims.ledger`."""
         values = self.values(self.sheets(preset, seeds, **given), where)
         known = None if given else self.values(self.sheets(presets.KNOWN), "committed")
-        printed = claims.Values.printed(self.key, [table.name for table in self.grid.tables])
+        printed = claims.Values.printed(self.key, [table.name for table in self.grid.tables if table.printed])
         return claims.ledger(self.key, preset, self.grid.claims, values, printed, known)
 
 

@@ -32,6 +32,8 @@ sweep
     Scores over a number that was varied, with their spread over seeds.
 trade
     What a weight buys of one score, and what it costs of another.
+priced
+    Scores over what they cost, each point with its name.
 flows
     What a method makes of what: boxes and arrows.
 png
@@ -88,11 +90,16 @@ def _bundle(figure, include=None, exclude=None) -> tuple[dict, dict]:
 
 
 def png(figure) -> bytes:
-    """Encode a figure with `SHADES` colours, which makes it a third as large: a notebook holds many."""
+    """Encode a figure with `SHADES` colours, which makes it a third as large: a notebook holds many.
+
+    They are those that are furthest apart: the usual choice, by how often colours occur, gives small markers of
+    different colours the same one.
+    """
     from PIL import Image
     buffer, small = io.BytesIO(), io.BytesIO()
     figure.savefig(buffer, format="png")
-    Image.open(buffer).convert("RGB").quantize(SHADES, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    Image.open(buffer).convert("RGB").quantize(SHADES, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        small, "png", optimize=True)
     return small.getvalue()
 
 
@@ -665,6 +672,93 @@ def trade(panels: dict, *, xlabel: str, ylabel: str):
             ax.scatter(x, y, s=area, color=style["color"], marker=style["marker"], alpha=0.8, zorder=3)
     return _panelled(figure, styles, panels, xlabel, ylabel,
                      f"{ylabel} against {xlabel}, larger markers for larger weights")
+
+
+def priced(kinds: dict, *, xlabel: str, ylabel: str, levels: dict[str, float] | None = None):
+    """Draw scores over what they cost, on a logarithmic axis, each point with its name beside it.
+
+    Parameters
+    ----------
+    kinds : dict of str to dict of str to (float or sequence of float, list of float)
+        Kind -> point -> cost, and the score of each seed. Points of a kind share colour and marker, and a line joins
+        them in the order of their costs. A point with several costs is drawn at each of them, joined by a dashed line.
+        What costs nothing is at the left edge.
+    xlabel, ylabel : str
+    levels : dict of str to float, optional
+        Scores to compare with, as horizontal lines.
+
+    Returns
+    -------
+    matplotlib Figure
+        Points: the mean over seeds, with their standard deviation as a bar where there are several.
+    """
+    placed = {kind: {title: (np.atleast_1d(cost), np.mean(seeds), np.std(seeds, ddof=1) if len(seeds) > 1 else 0.0)
+                     for title, (cost, seeds) in points.items()} for kind, points in kinds.items()}
+    costs = np.concatenate([cost for points in placed.values() for cost, *_ in points.values()])
+    if not (costs > 0).any():
+        raise WeaklibError("Nothing here costs anything, so there is no axis to draw; give some label a price.")
+    edge = 10 ** (np.floor(np.log10(costs[costs > 0].min())) - 1)
+    figure, (ax,) = _figure(1, 9.5, 5.6)
+    names, said = [], []
+    for k, (kind, points) in enumerate(placed.items()):
+        colour, marker = DISTINCT[k % len(DISTINCT)], MARKERS[k % len(MARKERS)]
+        ways = sorted((max(cost[0], edge), mean) for cost, mean, _ in points.values())
+        ax.plot(*zip(*ways), color=colour, lw=1, alpha=0.6)
+        for title, (cost, mean, spread) in points.items():
+            x = np.maximum(cost, edge)
+            ax.plot(x, np.full(len(x), mean), color=colour, lw=1, ls="--")
+            ax.errorbar(x, np.full(len(x), mean), yerr=spread or None, color=colour, marker=marker, ms=8, lw=0,
+                        elinewidth=1.5, capsize=3)
+            names.append((title, x, mean, colour))
+            said.append(f"{title}, {' or '.join(f'{c:.3g}' for c in cost)}: {mean:.1f}"
+                        + (f" ± {spread:.1f}" if spread else ""))
+    for title, level in (levels or {}).items():
+        ax.axhline(level, color=HIT, lw=1, ls=":")
+        ax.text(0.995, level, title, transform=ax.get_yaxis_transform(), ha="right", va="bottom", fontsize=10)
+        said.append(f"{title}: {level:.1f}")
+    ax.set_xscale("log")
+    ax.set_xlim(edge / 1.6, costs.max() * 8)  # room for names
+    marks = 10.0 ** np.arange(np.log10(edge), np.log10(costs.max() * 8))
+    ax.set_xticks(marks, ["0" if m == edge else f"{m:g}" for m in marks], fontsize=11)
+    ax.minorticks_off()
+    ax.tick_params(axis="y", labelsize=11)
+    ax.grid(alpha=0.3)
+    ax.set_xlabel(xlabel, fontsize=12)
+    ax.set_ylabel(ylabel, fontsize=12)
+    _named(figure, ax, names, (levels or {}).values())
+    return _close(figure, f"{ylabel} over {xlabel}: {'; '.join(said)}.")
+
+
+#: Where the name of a point may stand: its offset in points, and which of its edges is there.
+BESIDE = tuple((x, y, {-1: "right", 0: "center", 1: "left"}[np.sign(x)]) for away in (0, 12, 26, 40)
+               for x, y in ((9, 0 + away), (9, -away), (-9, 0 + away), (-9, -away), (0, 11 + away), (0, -11 - away)))
+
+
+def _named(figure, ax, names, levels) -> None:
+    """Write each name beside its point, where it lies over no other name or point and on no dashed or level line."""
+    from matplotlib.transforms import Bbox
+    figure.canvas.draw()
+    taken = [Bbox.from_extents(ax.bbox.x0, y - 1, ax.bbox.x1, y + 1)
+             for y in (ax.transData.transform((1, level))[1] for level in levels)]
+    taken += [text.get_window_extent() for text in ax.texts]
+    for _, x, y, _ in names:
+        (left, low), (right, _) = ax.transData.transform([(x[0], y), (x[-1], y)])
+        taken.append(Bbox.from_extents(left - 6, low - 6, right + 6, low + 6))
+    for title, x, y, colour in names:
+        for dx, dy, side in BESIDE:
+            arrow = {"arrowstyle": "-", "color": colour, "lw": 0.8} if abs(dy) > 20 else None
+            end = x[-1 if dx > 0 else 0]
+            text = ax.annotate(title, (end, y), (dx, dy), textcoords="offset points", ha=side, va="center",
+                               fontsize=10, color=HIT, arrowprops=arrow)
+            box = text.get_window_extent()
+            free = not any(box.overlaps(other) for other in taken)
+            if free and ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 and ax.bbox.y0 <= box.y0 and box.y1 <= ax.bbox.y1:
+                break
+            text.remove()
+        else:  # no room: better over something than not at all
+            box = ax.annotate(title, (x[-1], y), (9, 0), textcoords="offset points", va="center", fontsize=10,
+                              color=HIT).get_window_extent()
+        taken.append(box)
 
 
 def _lines(panels: dict, height: float):

@@ -58,10 +58,16 @@ def discussion(key: str, claim_ids=None) -> str:
                               if claim_ids is None or e["claim_id"] in claim_ids])
 
 
+def _presets(key: str, names) -> list[str]:
+    """Those of several presets that a paper has, or a study."""
+    return [preset for preset in names if experiment.load(key).grid.has(preset)]
+
+
 def _files(root: Path, where: str, names, seeds: int | None = None) -> dict[Path, str]:
     out, entries = {}, {}
-    for key in experiment.PAPERS:
-        for preset in names:
+    for key in experiment.known():
+        own = _presets(key, names)
+        for preset in own:
             for sheet in experiment.load(key).sheets(preset, seeds):
                 if rows := sheet.tidy(where):
                     path = root / preset / key / sheet.table.name
@@ -69,7 +75,7 @@ def _files(root: Path, where: str, names, seeds: int | None = None) -> dict[Path
                     out[path.with_suffix(".md")] = (
                         f"# {key}\n\n## {sheet.table.title}\n\n{sheet.markdown(where)}\n"
                         f"Every number by seed, with its run: [{path.name}.csv]({path.name}.csv).\n")
-        entries[key] = ledger(key, names, where, seeds)
+        entries[key] = ledger(key, own, where, seeds)
     if any(entries.values()):
         every = [{name: e[name] for name in claims.LEDGER} for found in entries.values() for e in found]
         out[root / "claims.csv"] = tables.as_csv(claims.LEDGER, every)
@@ -114,9 +120,10 @@ def check() -> list[str]:
     Every record must be whole, every file must be what its records render to, and no table may be without records.
     """
     problems, root = [], files.results()
-    asked = {runs.committed(preset, key) / f"{cfg.id}.json" for key in experiment.PAPERS for preset in presets.PUBLISHED
-             for cfg in experiment.load(key).configs(preset)}
-    revisions = {key: experiment.load(key).method.Config.revision for key in experiment.PAPERS}
+    asked = {runs.committed(preset, key) / f"{cfg.id}.json" for key in experiment.known()
+             for preset in _presets(key, presets.PUBLISHED) for cfg in experiment.load(key).configs(preset)
+             if cfg.paper == key}
+    revisions = {key: experiment.load(key).method.Config.revision for key in experiment.known()}
     for path in sorted(root.glob("*/*/runs/*.json")):
         try:
             record = runs.read(path)
@@ -151,9 +158,9 @@ def publish(preset: str) -> int:
     The weights of each paper's row `Grid.shipped`, if they are here, become the checkpoint that comes with the package.
     """
     published = set()
-    for key in experiment.PAPERS:
+    for key in experiment.known():
         paper = experiment.load(key)
-        for sheet in paper.sheets(preset):
+        for sheet in paper.sheets(preset) if _presets(key, [preset]) else []:
             for row, found in sheet.records("local").items():
                 published.update(runs.publish(record, preset) for record in found)
                 if found and row.key == paper.grid.shipped and found[0].weights_path:

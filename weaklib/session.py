@@ -59,7 +59,7 @@ def select(folder: Path, only: list[str]) -> list[Path]:
 def paper_of(path: Path) -> str | None:
     """Key of the paper that a notebook is about: ``05_mahmud2024_ablations`` -> ``mahmud2024``."""
     name = path.stem[3:].split("_")[0]
-    return name if name in experiment.PAPERS else None
+    return name if name in experiment.known() else None
 
 
 def plan(args, folder: Path) -> list[Notebook]:
@@ -68,7 +68,11 @@ def plan(args, folder: Path) -> list[Notebook]:
     for path in select(folder, args.only):
         key, configs = paper_of(path), []
         if key and not args.committed:
-            configs = experiment.load(key).configs(args.preset, args.seeds)
+            try:
+                configs = experiment.load(key).configs(args.preset, args.seeds)
+            except WeaklibError as e:  # a study has no such preset
+                notebooks.append(Notebook(path, obstacle=str(e)))
+                continue
         missing = planning.open_runs(configs, args.fresh).values()
         notebooks.append(Notebook(path, tuple(configs), obstacle(missing, args)))
     return notebooks
@@ -303,8 +307,9 @@ def executed(args) -> Path:
 
 def status(args, folder: Path) -> int:
     """Print, for every row and seed, whether this machine has a record, what it would take, and the source's."""
-    selected = {paper_of(path) for path in select(folder, args.only)} if args.only else experiment.PAPERS
-    costs = {key: planning.Costs(key) for key in experiment.PAPERS if key in selected}
+    selected = {paper_of(path) for path in select(folder, args.only)} if args.only else experiment.known()
+    costs = {key: planning.Costs(key) for key in experiment.known()
+             if key in selected and experiment.load(key).grid.has(args.preset)}
     lines = []
     for key, cost in costs.items():
         for sheet in experiment.load(key).sheets(args.preset, args.seeds):

@@ -68,7 +68,7 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table of a paper; `name` is that of the file with the paper's numbers."""
+    """A table of a paper; `name` is that of the file with the paper's numbers, or of a study."""
 
     name: str
     key: str                     # the paper's own name for it, as in that file
@@ -80,6 +80,7 @@ class Table:
     stand_ins: dict[str, str] = field(default_factory=dict)  # corpus -> what the caption says where it is heard
     corpora: dict[str, str] = field(default_factory=dict)  # split -> field of the config that names its corpus
     parts: dict[str, str] = field(default_factory=dict)  # split -> what a record calls it, if otherwise
+    printed: bool = True         # whether it is a paper's: else there is no file, and no number beside ours
     floor: str | float | None = None  # row, or value, that a model is not above which has learned nothing
 
     def covers(self, row: Row, split: str) -> bool:
@@ -129,7 +130,8 @@ def printed(paper: str, name: str) -> dict[tuple[str, str, str], str]:
 
 def tidy(paper: str, table: Table, records: dict[Row, list]) -> list[dict]:
     """Return one dict per row, seed, split and metric, with the columns of `COLUMNS`."""
-    words = {p["row"]: (p["method"], p["condition"]) for p in paper_numbers(paper, table.name)}
+    numbers = paper_numbers(paper, table.name) if table.printed else []
+    words = {p["row"]: (p["method"], p["condition"]) for p in numbers}
     lines = []
     for row, found in records.items():
         method, condition = words.get(row.key, (row.method or row.title, _condition(row.changes)))
@@ -170,7 +172,7 @@ def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> s
     columns : dict of str to (dict of Row to list of Record)
         Heading -> records by row: ``here``, ``this machine``. All have the same rows.
     """
-    theirs = printed(paper, table.name)
+    theirs = printed(paper, table.name) if table.printed else {}
     rows = list(next(iter(columns.values())))
     usual = max((len(found) for records in columns.values() for found in records.values()), default=0)
     metrics = [metric for metric in table.metrics if metric.shown]

@@ -188,6 +188,32 @@ def test_levels_are_set(monkeypatch):
     assert 20 * np.log10(rms(stems) / rms(stems[0])) == pytest.approx(band.LEVELS, abs=0.01)
 
 
+# The pool
+
+def test_the_pool_has_other_songs_and_other_voices(train):
+    pool = load("band_pool", "train", "smoke")
+    assert len(pool) == len(train) and pool.identity["name"] == "band_pool"
+    notes = [{tuple(song[0][:, 0].tolist()) for song in corpus.notes} for corpus in (train, pool)]
+    assert len(notes[0]) == len(notes[1]) == 4 and not notes[0] & notes[1]
+    for song in pool.songs:
+        for name, program, shift in zip(band.INSTRUMENTS, song["programs"], song["shifts"]):
+            assert program in band.OTHERS[name] and abs(shift) in (7, 8)  # in `band` none is shifted
+    draws = [band.other_voices(np.random.default_rng(k)) for k in range(60)]
+    assert all({programs[i] for programs, _ in draws} == set(band.OTHERS[name])
+               for i, name in enumerate(band.INSTRUMENTS))
+    assert not set(band.OTHERS["bass"]) & set(composer.PROGRAMS["bass"])
+
+
+@pytest.mark.parametrize("shift", [-8, 7])
+def test_other_samples_have_the_pitch_of_the_score(shift):
+    """A4 alone: the strongest partial is at 440 Hz, and the sound is another than without a shift."""
+    played = [fluid.render(band._voiced([[0.0, 1.0, 69, 90]], 0, s), SR, 1.0) for s in (0, shift)]
+    spectra = [np.abs(np.fft.rfft(x[SR // 10:SR // 10 + 8000])) for x in played]  # bins of 2 Hz
+    assert all(abs(2 * int(x.argmax()) - 440) <= 4 for x in spectra)
+    a, b = (x / np.linalg.norm(x) for x in spectra)
+    assert a @ b < 0.95
+
+
 # The store
 
 def test_the_same_bytes_again_and_in_another_process(tmp_path):

@@ -196,7 +196,7 @@ class Numbered:
 def test_clips_come_from_all_songs_and_places_that_have_enough_players(min_sources, songs):
     corpus = Numbered()
     rng, cfg = np.random.default_rng(0), replace(paper.config("isolated_c_h", "smoke"), min_sources=min_sources)
-    kept = [method.Clips(cfg, corpus)._clip(rng)["roll"][1].any().item() for _ in range(200)]
+    kept = [method.Clips(cfg, corpus).clip(rng)["roll"][1].any().item() for _ in range(200)]
     assert set(kept) == {song == 1 for song in songs}
     starts = {start for _, start in corpus.drawn}
     assert {song for song, _ in corpus.drawn} == {0, 1}

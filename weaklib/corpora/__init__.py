@@ -41,7 +41,7 @@ MODULES = {
     "sounds": "sounds", "sounds_reverb": "sounds",
     "noisy_talkers": "noisy",
     "wild": "wild",
-    "band": "band",
+    "band": "band", "band_pool": "band",
     "piano": "piano", "piano_pool": "piano", "guitar": "guitar",
     "chamber": "chamber", "chamber_pool": "chamber",
     "instruments": "instruments", "instruments_pool": "instruments",

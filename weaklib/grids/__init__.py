@@ -53,9 +53,9 @@ class Grid:
         By name; one that is missing is as the preset whose sizes it has.
     tables : tuple of Table
     claims : dict of str to Claim
-        By the id they have in ``tables/claims.csv``.
+        By the id they have in ``tables/claims.csv``; what a study asks has its text with it.
     shipped : str
-        Row whose model comes with the package.
+        Row whose model comes with the package; of a study, none.
     headline : tuple
         For the README: a quantity, after what it is in words.
     others : tuple of Row
@@ -70,6 +70,10 @@ class Grid:
     shipped: str
     headline: tuple[str, object]
     others: tuple[Row, ...] = ()
+
+    def has(self, preset: str) -> bool:
+        """Say whether there is a preset, or the one whose sizes it has."""
+        return preset in self.presets or presets.sizes(preset) in self.presets
 
     def preset(self, name: str) -> Preset:
         """Return a preset; one that is not there is as the one whose sizes it has."""

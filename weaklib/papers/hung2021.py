@@ -29,6 +29,7 @@ that a trace which only a critic can hear does not pass for an instrument, nor o
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
@@ -128,12 +129,12 @@ class Transcriptor(nn.Module):
     def __init__(self, net: Net, target: str = "score"):
         super().__init__()
         self.n_pitches = PITCHES if target == "score" else 1
-        self.tcn = _tcn(net, len(INSTRUMENTS) * self.n_pitches)
+        self.tcn = tcn(net, len(INSTRUMENTS) * self.n_pitches)
         self.power = net.power
         self.register_buffer("thresholds", torch.full((len(INSTRUMENTS),), 0.5))
 
     def forward(self, X):
-        return self.tcn(_compressed(X, self.power)).unflatten(1, (len(INSTRUMENTS), self.n_pitches))
+        return self.tcn(compressed(X, self.power)).unflatten(1, (len(INSTRUMENTS), self.n_pitches))
 
     def detect(self, X):
         """Return which notes sound: bool, shape=(batch, source, pitch, frame)."""
@@ -145,11 +146,11 @@ class Separator(nn.Module):
 
     def __init__(self, net: Net):
         super().__init__()
-        self.tcn = _tcn(net, len(INSTRUMENTS) * N_BINS)
+        self.tcn = tcn(net, len(INSTRUMENTS) * N_BINS)
         self.power = net.power
 
     def forward(self, X):
-        return self.tcn(_compressed(X, self.power)).unflatten(1, (len(INSTRUMENTS), N_BINS)).sigmoid()
+        return self.tcn(compressed(X, self.power)).unflatten(1, (len(INSTRUMENTS), N_BINS)).sigmoid()
 
     def separate(self, mix):
         """Separate waveforms ``(batch, time)`` at 16 kHz into ``(batch, source, time)``, with the mixture's phase."""
@@ -165,11 +166,11 @@ class Pair(nn.Module):
         self.separator, self.transcriptor = Separator(net), Transcriptor(net)
 
 
-def _compressed(X, power: float):
+def compressed(X, power: float):
     return X if power == 1 else (X + 1e-8) ** power
 
 
-def _tcn(net: Net, n_out: int) -> TCN:
+def tcn(net: Net, n_out: int) -> TCN:
     sizes = {name: size for name, size in asdict(net).items() if name != "power"}
     return TCN(N_BINS, n_out, **sizes)
 
@@ -198,12 +199,13 @@ class Clips:
     def __call__(self, step: int) -> dict:
         """Return ``X (batch, freq, frame)`` and ``roll``; for the supervised row also ``S``, the stems' magnitudes."""
         rng = np.random.default_rng([self.cfg.seed, step])
-        return examples([self._clip(rng) for _ in range(self.cfg.batch)], stems=self.cfg.stage == "supervised")
+        return examples([self.clip(rng) for _ in range(self.cfg.batch)], stems=self.cfg.stage == "supervised")
 
-    def _clip(self, rng) -> dict:
-        """Draw a clip in which enough instruments play."""
+    def clip(self, rng, songs: Sequence[int] | None = None) -> dict:
+        """Draw a clip in which enough instruments play, from all songs or from some."""
+        songs = range(len(self.corpus.songs)) if songs is None else songs
         for _ in range(TRIES):
-            song = int(rng.integers(len(self.corpus.songs)))
+            song = songs[int(rng.integers(len(songs)))]
             last = self.corpus.lengths[song] - self.corpus.n_samples
             clip = self.corpus.clip(song, HOP * int(rng.integers(last // HOP + 1)))
             if clip["roll"].amax((1, 2)).sum() >= self.cfg.min_sources:
@@ -382,13 +384,19 @@ def songs(corpus):
 
 
 def score_separator(model, corpus) -> dict:
-    """Score a separator on whole songs, separated in windows of the corpus' clips.
+    """Score a separator, or None, the mixture as the estimate of each instrument: `score_estimates`."""
+    return score_estimates(corpus, lambda mix, ref: each(model, mix, model.separate) if model else
+                           mix[:, None].expand_as(ref))
+
+
+def score_estimates(corpus, estimate) -> dict:
+    """Score estimates on whole songs, separated in windows of the corpus' clips.
 
     Parameters
     ----------
-    model : Separator or None
-        None: the mixture as the estimate of each instrument.
     corpus : Scored
+    estimate : callable
+        Mixtures (clip, time) and stems (clip, source, time) of a song -> estimates (clip, source, time).
 
     Returns
     -------
@@ -399,8 +407,7 @@ def score_separator(model, corpus) -> dict:
     scores: dict[str, list] = {}
     for items in songs(corpus):
         mix, ref = (torch.stack([item[key] for item in items]) for key in ("mix", "sources"))
-        est = _each(model, mix, model.separate) if model else mix[:, None].expand_as(ref)
-        values = metrics.si_sdr(*(x.transpose(0, 1).flatten(1) for x in (est, ref)))
+        values = metrics.si_sdr(*(x.transpose(0, 1).flatten(1) for x in (estimate(mix, ref), ref)))
         heard = ref.square().sum((0, 2)) > 0
         for name, value, is_heard in zip(INSTRUMENTS, values.tolist(), heard):
             if is_heard:
@@ -442,14 +449,14 @@ def score_transcriptor(model: Transcriptor, corpus) -> dict:
     return scores
 
 
-def _each(model, clips, apply):
+def each(model, clips, apply):
     """Apply a model to clips, a few at a time."""
     return torch.stack([out for _, out in evaluation.each(model, clips, apply=apply)])
 
 
 def _probabilities(model: Transcriptor, clips):
     """Waveforms (clip, time) -> probabilities of notes, (clip, source, pitch, frame)."""
-    return _each(model, clips, lambda x: model(magnitude(x)).sigmoid())
+    return each(model, clips, lambda x: model(magnitude(x)).sigmoid())
 
 
 def _song(clips):
