@@ -292,7 +292,7 @@ def _order(notebook: Notebook, args) -> tuple:
 
 def _executed(source: Path, target: Path, given: dict, limit: float, name: str, quiet: bool = False) -> Outcome:
     """Execute one notebook."""
-    with open(os.devnull, "w") as nowhere, headless.kernel() as channel:
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, headless.kernel() as channel:
         return headless.execute(source, target, given, channel, minutes=limit, label=name,
                                 out=nowhere if quiet else None)
 
