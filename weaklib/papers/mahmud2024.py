@@ -52,7 +52,7 @@ READ = ("clap", "bert", "clip", "lass")  # systems that are asked in words
 SEEN = ("image", "sop", "cosep")         # with pictures
 BLIND = ("pit", "mixit", "classes")      # not at all
 STAGES = ("separator", "critic", "timbre", "sight", "prompts", "listened")
-SETS = 400      # different sets of classes that mixtures of a number of sources are made of
+SETS, FEWER = 400, {"smoke": 40}  # different sets of classes that mixtures of a number of sources are made of
 N_FRAMES = 3    # pictures per recording
 TESTED = {"smoke": 8}  # mixtures per test; 120 elsewhere
 ANSWERS = 16    # at once, when a model is scored
@@ -158,6 +158,11 @@ class Config(runs.Config):
         return self.prompts or (self.reader if self.reader and self.reader.published else None)
 
     @property
+    def sets(self) -> int:
+        """Different sets of classes that mixtures of a number of sources are made of, at most."""
+        return FEWER.get(self.preset, SETS)
+
+    @property
     def tested(self) -> int:
         """Mixtures that a model is tested on."""
         return TESTED.get(self.preset, 120)
@@ -200,18 +205,20 @@ def _named(prompt: str) -> str:
 
 
 @cache
-def questions(classes: tuple[str, ...], sizes: tuple[int, ...], wording: Config | None = None):
-    """All that is asked about classes: (Questions, dict of size to the sets of so many classes that mixtures have)."""
-    sets = {size: _sets(classes, size) for size in sizes}
+def questions(classes: tuple[str, ...], sizes: tuple[int, ...], wording: Config | None = None, most: int = SETS):
+    """All that is asked about classes: (Questions, dict of size to the sets of so many classes that mixtures have, at
+    most `most` of them).
+    """
+    sets = {size: _sets(classes, size, most) for size in sizes}
     named = [text.prompt(names) for size in sizes for names in sets[size]]
     return Questions([text.prompt([name]) for name in classes] + named, wording), sets
 
 
-def _sets(classes, size: int) -> list[tuple[str, ...]]:
-    """Sets of so many classes, SETS of them if there are more."""
+def _sets(classes, size: int, most: int) -> list[tuple[str, ...]]:
+    """Sets of so many classes, `most` of them if there are more."""
     found = list(combinations(classes, size))
-    if len(found) > SETS:
-        chosen = np.random.default_rng(size).choice(len(found), SETS, replace=False)
+    if len(found) > most:
+        chosen = np.random.default_rng(size).choice(len(found), most, replace=False)
         found = [found[i] for i in sorted(chosen)]
     return found
 
@@ -248,7 +255,7 @@ class Moms:
     def __init__(self, corpus, items: dict, cfg: Config, k: int, stream: int):
         self.corpus, self.items, self.cfg, self.k, self.stream = corpus, items, cfg, k, stream
         there = tuple(corpus.recordings)  # of some classes a data set may have nothing left
-        self.questions, sets = questions(there, tuple(sorted({1, k})), cfg.wording)
+        self.questions, sets = questions(there, tuple(sorted({1, k})), cfg.wording, cfg.sets)
         self.sets = sets[k]
         self._apart = np.array([[not set(a) & set(b) for b in self.sets] for a in self.sets])
         number = {name: i for i, name in enumerate(there)}
@@ -709,7 +716,7 @@ class Pairs:
         self.items = [{name: np.concatenate(found) for name, found in corpus.recordings.items()}
                       for corpus in self.parts]
         sizes = (1,) if cfg.stage == "sight" else (1, 2, 3, 4)
-        self.sets = [questions(tuple(corpus.recordings), sizes)[1] for corpus in self.parts]
+        self.sets = [questions(tuple(corpus.recordings), sizes, None, cfg.sets)[1] for corpus in self.parts]
         self.questions = Questions([text.prompt(names) for sets in self.sets for found in sets.values()
                                     for names in found])
 
