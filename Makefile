@@ -28,7 +28,7 @@ results: $(STAMP)  ## install, train, execute every notebook, write every table 
 test: $(STAMP) $(BROWSER)  ## install and run the tests (ARGS="-k mixit")
 	$(BIN)/ruff check
 	$(BIN)/python run_all.py --check
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 quick: $(STAMP)  ## run the tests of the first minute
 	$(BIN)/ruff check
