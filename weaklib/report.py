@@ -160,7 +160,7 @@ def publish(preset: str) -> int:
     published = set()
     for key in experiment.known():
         paper = experiment.load(key)
-        for sheet in paper.sheets(preset) if _presets(key, [preset]) else []:
+        for sheet in paper.sheets(preset) if paper.grid.has(preset) else []:
             for row, found in sheet.records("local").items():
                 published.update(runs.publish(record, preset) for record in found)
                 if found and row.key == paper.grid.shipped and found[0].weights_path:

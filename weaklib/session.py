@@ -68,11 +68,13 @@ def plan(args, folder: Path) -> list[Notebook]:
     for path in select(folder, args.only):
         key, configs = paper_of(path), []
         if key and not args.committed:
+            paper = experiment.load(key)
             try:
-                configs = experiment.load(key).configs(args.preset, args.seeds)
+                paper.grid.preset(args.preset)
             except WeaklibError as e:  # a study has no such preset
                 notebooks.append(Notebook(path, obstacle=str(e)))
                 continue
+            configs = paper.configs(args.preset, args.seeds)
         missing = planning.open_runs(configs, args.fresh).values()
         notebooks.append(Notebook(path, tuple(configs), obstacle(missing, args)))
     return notebooks
