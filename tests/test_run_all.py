@@ -190,6 +190,16 @@ print(pathlib.Path("here_{1}").exists())"""
     assert set(session.times()) == {"committed, 00_one", "committed, 01_two"}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
+def test_a_killed_process_fails_its_notebooks_and_the_tables_are_written(place, capsys, monkeypatch):
+    write(place.notebooks, "00_one", "import os, signal", "os.kill(os.getppid(), signal.SIGKILL)")
+    write(place.notebooks, "01_two", "import time", "time.sleep(600)")
+    monkeypatch.setattr(report, "committed", lambda: {files.results() / "laptop" / "table.md": "rendered"})
+    assert run_all.main(["--committed", "--jobs", "2"], place.notebooks) == 1
+    assert capsys.readouterr().out.count("was killed, perhaps for want of memory; run it again with --jobs 1.") == 2
+    assert (files.results() / "laptop" / "table.md").read_text() == "rendered"
+
+
 def test_only(tmp_path):
     for name in ("00_start", "01_wisdom2020", "02_wisdom2020_more", "10_scores"):
         write(tmp_path, name)

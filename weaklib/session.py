@@ -16,6 +16,7 @@ import os
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -273,7 +274,12 @@ def execute(notebooks: list[Notebook], args) -> dict[Path, Outcome]:
         futures = {pool.submit(_executed, *_order(notebook, args), quiet=True): notebook for notebook in notebooks}
         try:
             for future in as_completed(futures):
-                done(futures[future], future.result())
+                try:
+                    outcome = future.result()
+                except BrokenProcessPool:  # takes all that have not ended with it
+                    outcome = Outcome(futures[future].path.stem, "failed", note="The process that executed it was "
+                                      "killed, perhaps for want of memory; run it again with --jobs 1.")
+                done(futures[future], outcome)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
