@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from weaklib import experiment, files, headless, inventory, jobs, planning, presets, progress, report, runs
@@ -277,6 +277,8 @@ def execute(notebooks: list[Notebook], args) -> dict[Path, Outcome]:
                 try:
                     outcome = future.result()
                 except BrokenProcessPool:  # takes all that have not ended with it
+                    for process in active_children():  # what they execute would let them outlive a polite request
+                        process.kill()
                     outcome = Outcome(futures[future].path.stem, "failed", note="The process that executed it was "
                                       "killed, perhaps for want of memory; run it again with --jobs 1.")
                 done(futures[future], outcome)
