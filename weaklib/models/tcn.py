@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from weaklib.models.tdcn import Depthwise
+from weaklib.models.layers import Depthwise, prelu_norm
 
 EPS = 1e-8  # of the normalisations, as published
 
@@ -29,7 +29,7 @@ class Dense(nn.Module):
         self.weight, self.bias = layer.weight, layer.bias
 
     def forward(self, x):
-        return torch.matmul(self.weight, x) + self.bias[:, None]
+        return torch.matmul(self.weight, x).add_(self.bias[:, None])
 
 
 class Block(nn.Module):
@@ -50,9 +50,14 @@ class Block(nn.Module):
 
     def forward(self, x):
         """(batch, n_channels, frame) -> the input of the next block, and what goes to the output."""
-        y = self.norm1(self.act1(self.expand(x)))
-        y = self.project(self.norm2(self.act2(self.depthwise(y))))
-        return (x + y[:, :self.n_residual] if self.n_residual else None), y[:, self.n_residual:]
+        y = _activated(self.expand(x), self.act1, self.norm1)
+        y = self.project(_activated(self.depthwise(y), self.act2, self.norm2))
+        residual, skip = y.split((self.n_residual, y.shape[1] - self.n_residual), 1)
+        return (x + residual if self.n_residual else None), skip
+
+
+def _activated(x, act: nn.PReLU, norm: nn.GroupNorm):
+    return prelu_norm(x, act.weight, norm.weight, norm.bias, norm.num_groups, norm.eps)
 
 
 class TCN(nn.Module):

@@ -21,6 +21,7 @@ from torch import nn
 
 from weaklib import audio
 from weaklib.files import WeaklibError
+from weaklib.models.layers import Depthwise, prelu_norm
 
 
 class ScaledLinear(nn.Module):
@@ -51,34 +52,9 @@ class PReLUNorm(nn.Module):
         self.gain = nn.Parameter(torch.ones(1))
         self.bias = nn.Parameter(torch.zeros(1))
 
-    def forward(self, x):  # (channel, batch, frame)
-        flat = F.prelu(x, self.slope).flatten(0, 1)[None]
-        n = flat.shape[1]
-        return F.instance_norm(flat, weight=self.gain.expand(n), bias=self.bias.expand(n), eps=1e-3).view_as(x)
-
-
-class Depthwise(nn.Module):
-    """A dilated convolution over time, three taps for each channel: (channel, batch, frame) to the same.
-
-    With ``axis=-2`` the channels come second: (batch, channel, frame). Written as three shifted sums: dilated depthwise
-    convolutions are slow on a CPU.
-    """
-
-    def __init__(self, n_channels: int, dilation: int, axis: int = -3):
-        super().__init__()
-        self.dilation = dilation
-        self.shape = (n_channels,) + (1,) * (-axis - 1)  # of one number per channel
-        bound = math.sqrt(6 / (3 * n_channels + 3))  # Glorot with the fans that Keras gives a depthwise kernel
-        self.weight = nn.Parameter(torch.empty(n_channels, 3).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(n_channels))
-
-    def forward(self, x):
-        d, n = self.dilation, x.shape[-1]
-        padded = F.pad(x, (d, d))
-        y = self.bias.view(self.shape)
-        for weight, tap in zip(self.weight.unbind(1), range(3)):
-            y = torch.addcmul(y, weight.view(self.shape), padded[..., tap * d:tap * d + n])
-        return y
+    def forward(self, x):  # (channel, batch, frame): what the norm takes for channels are the examples
+        n = x.shape[1]
+        return prelu_norm(x, self.slope, self.gain.expand(n), self.bias.expand(n), n, 1e-3)
 
 
 class Block(nn.Module):
@@ -225,8 +201,7 @@ class TDCN(nn.Module):
             With consistency, ``est.sum(1) == mix`` up to rounding.
         """
         coefficients, features = self.basis(mix)
-        masks, heard = self._decide(features)
-        return self._render(mix, coefficients, masks, heard)
+        return self._render(mix[:, None], coefficients[:, None], *self._decide(features))[:, :, 0]
 
     def separate(self, mix):
         """Separate several channels with what the network makes of their mean.
@@ -240,15 +215,14 @@ class TDCN(nn.Module):
         est : Tensor, shape=(batch, n_src, channel, time)
             Its sum over sources is `mix`; with an STFT its mean over channels is ``self(mix.mean(1))``.
         """
-        n_channels = mix.shape[1]
-        _, features = self.basis(mix.mean(1))
-        decided = (x.repeat_interleave(n_channels, 0) for x in self._decide(features))
-        flat = mix.flatten(0, 1)
-        return self._render(flat, self.basis(flat)[0], *decided).unflatten(0, (-1, n_channels)).transpose(1, 2)
+        coefficients = self.basis(mix.flatten(0, 1))[0].unflatten(0, mix.shape[:2])
+        return self._render(mix, coefficients, *self._decide(self.basis(mix.mean(1))[1]))
 
     def _decide(self, features):
-        """Return masks (batch, frame, source, bin), and what the weights of mixture consistency are made of."""
-        # Channels first, so that each dense layer is one matrix product over all examples and frames.
+        """Return what masks are made of, (channel, batch, frame), and shares of what is left, (batch, n_src) or None.
+
+        The channels come first, so that each dense layer is one matrix product over all examples and frames.
+        """
         x = self.bottleneck(features.transpose(0, 1).contiguous())
         starts = {}
         for b, block in enumerate(self.blocks):
@@ -256,19 +230,32 @@ class TDCN(nn.Module):
                 x = x + sum(self.skips[f"{a}-{b}"](start) for a, start in starts.items())
                 starts[b] = x
             x = block(x)
-        masks = torch.sigmoid(x.flatten(1).T @ self.masks.weight.T).unflatten(0, x.shape[1:])
-        return masks.unflatten(-1, (self.n_src, self.basis.n_bins)), x.mean(-1).T
+        return x, self._shares(x.mean(-1).T)
 
-    def _render(self, mix, coefficients, masks, heard):
-        """Apply the masks and make the estimates add up to the mixture."""
+    def _shares(self, heard):
+        """Of what the estimates leave over, (batch, n_src), from the mean of what is heard; None: nothing is shared."""
+        if self.consistency is None:
+            return None
+        with torch.autocast(heard.device.type, enabled=False):
+            heard = heard.float()
+            if self.consistency == "predicted":
+                return torch.softmax(self.weights(heard), -1)
+            return heard.new_full((len(heard), self.n_src), 1 / self.n_src)
+
+    def _render(self, mix, coefficients, x, shares):
+        """Make masks, apply them to every channel, and make the estimates add up: (batch, n_src, channel, time)."""
+        # One example at a time on a CPU: with many outputs, what lies between `x` and waveforms then fits in its cache.
+        size = 1 if mix.device.type == "cpu" else len(mix)
+        shares = [None] * len(mix) if shares is None else shares.split(size)
+        parts = zip(mix.split(size), coefficients.split(size), x.split(size, 1), shares)
+        return torch.cat([self._part(*part) for part in parts])
+
+    def _part(self, mix, coefficients, x, shares):
+        masks = torch.sigmoid(x.flatten(1).T @ self.masks.weight.T).unflatten(-1, (self.n_src, self.basis.n_bins))
+        masks = masks.unflatten(0, x.shape[1:])[:, None]  # (batch, 1, frame, source, bin)
         with torch.autocast(mix.device.type, enabled=False):  # waveforms in full precision
-            # One example at a time on a CPU: what lies between masks and waveforms then fits in its cache.
-            size = 1 if mix.device.type == "cpu" else len(mix)
-            est = torch.cat([self.basis.inverse(m.float() * c.mT[:, :, None], mix.shape[-1])
-                             for m, c in zip(masks.split(size), coefficients.split(size))])
-            if self.consistency is None:
-                return est
-            rest = mix - est.sum(1)
-            share = (torch.softmax(self.weights(heard.float()), -1) if self.consistency == "predicted"
-                     else est.new_full(est.shape[:2], 1 / self.n_src))
-            return torch.baddbmm(est, share[..., None], rest[:, None])
+            masked = (masks.float() * coefficients.mT[..., None, :]).flatten(0, 1)
+            est = self.basis.inverse(masked, mix.shape[-1]).unflatten(0, mix.shape[:2])
+            if shares is not None:  # of estimates (batch, channel, source, time)
+                est = est + shares[:, None, :, None] * (mix - est.sum(2))[:, :, None]
+            return est.transpose(1, 2)
