@@ -1,5 +1,7 @@
 """The scoreboard: who learns from what, losses and pooling against oracles, what labels cost, short trainings."""
+import csv
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +125,28 @@ def test_who_judges_whom():
 def test_what_is_unknown_is_refused():
     with pytest.raises(WeaklibError, match="Unknown learns 'magic'; choose one of nothing, apart"):
         method.Config(learns="magic")
+
+
+# Other sound
+
+def test_on_other_sound_a_table_has_the_records_of_another_paper():
+    """Every row of wisdom2020's Table 1 once, from nothing to everything; each number as that table's file has it."""
+    with open(ROOT / "results" / "gpu" / "wisdom2020" / "table1.csv", encoding="utf-8") as file:
+        published = {(line["row"], line["metric"]): float(line["value"]) for line in csv.DictReader(file)
+                     if line["corpus"] == "sounds"}
+    sheet = experiment.Sheet(experiment.load("wisdom2020"), grid.SOUNDS, "gpu")
+    assert {row.key for row in sheet.rows} == {row for row, _ in published} == grid.ON_SOUNDS.keys()
+    told = sheet.markdown("committed")
+    cells = {line.split(" | ")[0].removeprefix("| "): re.findall(r"-?\d+\.\d", line.split(" | ", 1)[1])
+             for line in told.splitlines() if line.startswith("| ")}
+    for row in sheet.rows:
+        _, msi, _, alone = map(float, cells[row.title])
+        assert (msi, alone) == pytest.approx((published[row.key, "msi"], published[row.key, "ss"]), abs=0.0501)
+    asked = [[changes["supervised"] if changes["unsupervised"] < 1 else "", changes["halved"], changes["mixtures"]]
+             for changes in (row.changes for row in sheet.rows)]
+    assert asked == [["", False, "wild"], ["", False, "sounds"], *[["sounds", True, "sounds"]] * 2,
+                     *[["sounds", False, "sounds"]] * 2, *[["sounds", False, "wild"]] * 2]
+    assert "One random seed: no spread is known." in told and "the score has no row" in told
 
 
 # What labels cost
