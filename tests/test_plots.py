@@ -353,6 +353,8 @@ def test_prices_are_drawn_at_their_place_with_names_that_lie_apart():
     written = [names[name] for points in kinds.values() for name in points]
     assert not any(a.overlaps(b) for i, a in enumerate(written) for b in written[i + 1:])
     assert all(said in figure.alt for said in ("score, 10 or 100: 6.0; ", "nothing, 0: 2.0 ± 1.0", "mixture: -3.0"))
+    ratios = {"score": {"all": (10.0, [0.83, 0.85])}}
+    assert "all, 10: 0.84 ± 0.01" in plots.priced(ratios, xlabel="hours", ylabel="F1", digits=2).alt
     with pytest.raises(WeaklibError, match="give some label a price"):
         plots.priced({"free": {"nothing": (0, [1.0])}}, xlabel="hours", ylabel="dB")
 

@@ -110,6 +110,13 @@ def test_every_separator_is_the_same_network_trained_for_as_long_on_as_many_clip
     assert {cfg.label: cfg.heard for cfg in configs if cfg.heard != "band"} == {"played": "band_pool"}
 
 
+def test_the_figures_of_prices_show_every_row_that_learns():
+    assert list(grid.POINTS) == SEPARATORS
+    assert list(grid.NOTES) == [row.key for row in grid.TRANSCRIPTION.rows]
+    for points in (grid.POINTS, grid.NOTES):
+        assert len({name for _, name in points.values()}) == len(points)
+
+
 def test_who_judges_whom():
     judged = {row: paper.config(row, "full", 2).critic for row in SEPARATORS}
     assert {row: critic.label for row, critic in judged.items() if critic} == {

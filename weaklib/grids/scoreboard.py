@@ -117,6 +117,12 @@ TRANSCRIPTION = Table(
     caption="Frame F1 of the notes of held-out mixtures, at thresholds chosen on validation; whoever knows only who "
             "plays, or nothing, writes no notes.")
 
+#: What each row of transcription is called in a figure, likewise.
+NOTES = {
+    **{f"notes_{p}": ("scores", f"scores {p} %") for p in (1, 5, 10, 100)},
+    "notes_unpaired": ("other scores", "other scores, played"),
+}
+
 CRITICS = Table(
     "critics", "3", "What critics hear in single stems", (NAMED,), (
         _critic("classifier", "Classifier of who plays", "classifier", headline=True),
