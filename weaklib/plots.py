@@ -721,7 +721,8 @@ def priced(kinds: dict, *, xlabel: str, ylabel: str, levels: dict[str, float] | 
     ax.set_xscale("log")
     ax.set_xlim(edge / 1.6, costs.max() * 8)  # room for names
     marks = 10.0 ** np.arange(np.log10(edge), np.log10(costs.max() * 8))
-    ax.set_xticks(marks, ["0" if m == edge else f"{m:g}" for m in marks], fontsize=11)
+    first = "0" if (costs == 0).any() else f"{edge:g}"
+    ax.set_xticks(marks, [first, *(f"{m:g}" for m in marks[1:])], fontsize=11)
     ax.minorticks_off()
     ax.tick_params(axis="y", labelsize=11)
     ax.grid(alpha=0.3)
