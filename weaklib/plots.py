@@ -612,7 +612,7 @@ def against(paper: str, table, records: dict, metric: str | None = None):
         marks.insert(0, Line2D([], [], ls="", marker="D", mfc="none", mec="black", label="paper"))
     figure.legend(handles=marks, loc="outside upper right", ncols=2, fontsize=8, frameon=False)
     return _close(figure, f"{table.title}, {metric.heading}: a line per row with the paper's number as a diamond and "
-                          f"ours as a dot. Rows: {', '.join(row.title for row in rows)}.")
+                          f"ours as a dot. Rows: {'; '.join(row.title.replace('`', '') for row in rows)}.")
 
 
 def sweep(panels: dict, *, xlabel: str, ylabel: str, xscale: str = "linear"):
