@@ -127,8 +127,12 @@ def executed(link: re.Match) -> str:
 
 
 def described(notebook: dict) -> str:
-    """Put images into a notebook's outputs as HTML, since MyST-NB passes over their alternative text."""
+    """Put images into a notebook's outputs as HTML, since MyST-NB passes over their alternative text; and let links to
+    other files lead from the top, for an executed notebook does not lie where it was written.
+    """
     for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = "".join(cell["source"]).replace("](../", "](/")
         for output in cell.get("outputs", []):
             alt = output.get("metadata", {}).get("image/png", {}).get("alt")
             if alt:

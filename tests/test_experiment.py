@@ -98,7 +98,7 @@ def test_unknown_fields_and_missing_presets_are_refused_with_the_known_ones():
         with pytest.raises(WeaklibError, match=r"toy has no (Loss\.wait|Config\.los), .*(weight, power|label, seed)"):
             paper.config(row, "smoke", **given)
     grid = replace(toy.GRID, presets={"smoke": toy.GRID.presets["smoke"]})
-    with pytest.raises(WeaklibError, match="Toy, 2026 has no preset laptop; choose one of smoke, or add it"):
+    with pytest.raises(WeaklibError, match="'Toy, 2026' has no preset laptop; choose one of smoke, or add it"):
         grid.preset("full")
 
 

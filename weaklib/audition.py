@@ -37,6 +37,7 @@ PRESET = "smoke"    # of the corpora, by default: small, and rendered in seconds
 RATES = (8000, 48000)  # Hz, of what is played
 PATIENCE = 2.0      # s of work after which progress is shown
 FRAME_RATE = 32.0   # Hz, of the rolls that are compared: that of hung2021
+COMPARED = ("SI-SDR of the mixture, dB", "SI-SDR of the output, dB")  # columns of `scores`
 UNDEFINED = "not defined"  # the score of a source that is alone: nothing is there to separate it from
 
 
@@ -273,7 +274,7 @@ def scores(sound: Sound, result: Result) -> tuple[list[str], list[list[str]]]:
         pitch) and of frames, per instrument. No rows where nothing can be compared. The higher a score, the better.
     """
     if result.does == "separate":
-        head = ["source", "output", "SI-SDR of the mixture, dB", "SI-SDR of the output, dB", "improvement, dB"]
+        head = ["source", "output", *COMPARED, "improvement, dB"]
         return head, _separation(sound, result)
     return ["instrument", "notes found", "notes played", "onset F1", "frame F1"], _transcription(sound, result)
 

@@ -612,7 +612,7 @@ def against(paper: str, table, records: dict, metric: str | None = None):
         marks.insert(0, Line2D([], [], ls="", marker="D", mfc="none", mec="black", label="paper"))
     figure.legend(handles=marks, loc="outside upper right", ncols=2, fontsize=8, frameon=False)
     return _close(figure, f"{table.title}, {metric.heading}: a line per row with the paper's number as a diamond and "
-                          f"ours as a dot. Rows: {', '.join(row.title for row in rows)}.")
+                          f"ours as a dot. Rows: {'; '.join(row.title.replace('`', '') for row in rows)}.")
 
 
 def sweep(panels: dict, *, xlabel: str, ylabel: str, xscale: str = "linear"):
@@ -674,7 +674,7 @@ def trade(panels: dict, *, xlabel: str, ylabel: str):
                      f"{ylabel} against {xlabel}, larger markers for larger weights")
 
 
-def priced(kinds: dict, *, xlabel: str, ylabel: str, levels: dict[str, float] | None = None):
+def priced(kinds: dict, *, xlabel: str, ylabel: str, levels: dict[str, float] | None = None, digits: int = 1):
     """Draw scores over what they cost, on a logarithmic axis, each point with its name beside it.
 
     Parameters
@@ -686,6 +686,8 @@ def priced(kinds: dict, *, xlabel: str, ylabel: str, levels: dict[str, float] | 
     xlabel, ylabel : str
     levels : dict of str to float, optional
         Scores to compare with, as horizontal lines.
+    digits : int
+        Decimals of scores in the alternative text.
 
     Returns
     -------
@@ -710,16 +712,17 @@ def priced(kinds: dict, *, xlabel: str, ylabel: str, levels: dict[str, float] | 
             ax.errorbar(x, np.full(len(x), mean), yerr=spread or None, color=colour, marker=marker, ms=8, lw=0,
                         elinewidth=1.5, capsize=3)
             names.append((title, x, mean, colour))
-            said.append(f"{title}, {' or '.join(f'{c:.3g}' for c in cost)}: {mean:.1f}"
-                        + (f" ± {spread:.1f}" if spread else ""))
+            said.append(f"{title}, {' or '.join(f'{c:.3g}' for c in cost)}: {mean:.{digits}f}"
+                        + (f" ± {spread:.{digits}f}" if spread else ""))
     for title, level in (levels or {}).items():
         ax.axhline(level, color=HIT, lw=1, ls=":")
         ax.text(0.995, level, title, transform=ax.get_yaxis_transform(), ha="right", va="bottom", fontsize=10)
-        said.append(f"{title}: {level:.1f}")
+        said.append(f"{title}: {level:.{digits}f}")
     ax.set_xscale("log")
     ax.set_xlim(edge / 1.6, costs.max() * 8)  # room for names
     marks = 10.0 ** np.arange(np.log10(edge), np.log10(costs.max() * 8))
-    ax.set_xticks(marks, ["0" if m == edge else f"{m:g}" for m in marks], fontsize=11)
+    first = "0" if (costs == 0).any() else f"{edge:g}"
+    ax.set_xticks(marks, [first, *(f"{m:g}" for m in marks[1:])], fontsize=11)
     ax.minorticks_off()
     ax.tick_params(axis="y", labelsize=11)
     ax.grid(alpha=0.3)

@@ -6,3 +6,8 @@ const watch = new ResizeObserver((entries) => {
     }
 });
 document.querySelectorAll("pre, .table-wrapper, math[display=block]").forEach((box) => watch.observe(box));
+
+// Its two margins are told apart by their names.
+for (const [margin, name] of [[".sidebar-drawer", "All pages"], [".toc-drawer", "This page"]]) {
+    document.querySelector(margin)?.setAttribute("aria-label", name);
+}

@@ -49,8 +49,9 @@ def test_separate_an_item_and_read_its_scores(one):
     assert one.player.group == "hung2021" and set(one.player._scene["groups"]) == {"mixture", "references", "hung2021"}
     _, rows = audition.scores(one.sound, one.results[0])
     assert len(rows) == 3
-    for row in rows:
-        assert "".join(f"<td>{cell}</td>" for cell in row) in one.scores.value
+    for name, output, before, after, gain in rows:
+        better = [f"<b>{x}</b>" if float(x) == max(float(before), float(after)) else x for x in (before, after)]
+        assert "".join(f"<td>{cell}</td>" for cell in (name, output, *better, gain)) in one.scores.value
     assert not one.run.disabled and one.cancel.disabled and one.place.children == (one.player,)
 
 
@@ -188,6 +189,34 @@ def test_an_own_file_by_its_path(one, tmp_path):
     soundfile.write(path, np.tile(X, 2), SR)  # the same path with another sound is another file
     click(one, one.listen)
     assert one.player.duration == 1 and one.results == []
+
+
+def test_of_mixture_and_output_the_better_one_is_bold():
+    head = ["source", "output", *audition.COMPARED, "improvement, dB"]
+    rows = [["a", "x < y", "-3.4", "-10.2", "-6.8"], ["b", "y", "9.9", "10.1", "+0.2"],
+            ["c", "z", "1.0", "1.0", "+0.0"], ["d", "z", *3 * [audition.UNDEFINED]]]
+    told = desk._table("a method", head, rows)
+    assert "<td>x &lt; y</td><td><b>-3.4</b></td><td>-10.2</td>" in told and told.count("<b>") == 2
+    assert "<td>9.9</td><td><b>10.1</b></td><td>+0.2</td>" in told and "<th>improvement, dB</th>" in told
+
+
+def test_part_by_part_through_a_file_until_its_end(one, tmp_path):
+    path = tmp_path / "own.wav"
+    soundfile.write(path, np.concatenate([X, X / 2, X[:SR // 2] / 4]), SR)
+    assert one.next.disabled
+    one.source.value, one.path.value, one.seconds.value = desk.FILE, str(path), 1
+    click(one, one.listen)
+    heard = [np.abs(one.sound.audio).max()]
+    for start, seconds in ((1, 1), (2, 0.5)):
+        click(one, one.next)
+        heard.append(np.abs(one.sound.audio).max())
+        assert (one.start.value, one.player.duration) == (start, seconds) and f"from {start} s" in one.heading.value
+    assert heard == pytest.approx([heard[0], heard[0] / 2, heard[0] / 4], rel=0.05)
+    click(one, one.next)  # behind the end
+    assert 'role="alert"' in one.status.value and one.start.value == 2 and one.player.duration == 0.5
+    one.source.value = desk.CORPUS
+    click(one, one.listen)
+    assert one.next.disabled
 
 
 @pytest.mark.parametrize("content, message", [(None, "There is no file yet"), (b"<html>", "cannot be read as audio")])

@@ -1,8 +1,11 @@
 """The widgets in JupyterLab: what a reader does with mouse and keys, and what becomes of the notebook."""
 import json
+import re
 from contextlib import ExitStack
+from pathlib import Path
 
 import lab
+import nbformat
 import pretty_midi
 import pytest
 import soundfile
@@ -307,6 +310,39 @@ def test_desk_in_jupyterlab(opened, screenshots, tmp_path):
     assert pretty_midi.PrettyMIDI(str(tmp_path / "outputs" / "hung2021-notes" / "mine.mid")).get_end_time() <= 2
     assert notebook.errors == [] and notebook.outside == []
     assert "widgets" not in notebook.save().metadata
+
+
+def test_the_prices_of_the_scoreboard_in_jupyterlab(opened, screenshots):
+    """Sliders of notebook 08 move both of its figures. Hours: so many minutes for each of 106.7, all of the music."""
+    from playwright.sync_api import expect
+    expect.set_options(timeout=1000 * lab.PATIENCE)
+    path = Path(__file__).parents[2] / "notebooks" / "08_scoreboard.ipynb"
+    wanted = ("code-01", "code-02", "code-14", "code-16")  # parameters, records, figures, sliders
+    notebook = opened(*("\n" + cell.source for cell in nbformat.read(path, as_version=4).cells if cell.id in wanted))
+    page = notebook.page
+    notebook.run_all()
+    separation, transcription = (page.get_by_role("img", name=name).last for name in ("SI-SDR", "frame F1"))
+
+    def slider(name):
+        return page.locator(".widget-slider", has_text=name)
+
+    def expect_hours(figure, point, hours):
+        expect(figure).to_have_attribute("alt", re.compile(re.escape(f"{point}, {hours}: ")))
+
+    expect(slider("recording stems")).to_contain_text("200")
+    expect_hours(separation, "stems 100 %", "356")
+    expect_hours(transcription, "scores 100 %", "17.8 or 107")
+    slider("recording stems").get_by_role("slider").press("End")
+    expect_hours(separation, "stems 100 %", "1.78e+03")
+    expect(slider("recording stems")).to_contain_text("1000")
+    slider("writing the score by ear").get_by_role("slider").press("Home")
+    for figure, point in ((separation, "score, critic"), (transcription, "scores 100 %")):
+        expect_hours(figure, point, "0.0178 or 17.8")
+    expect_hours(separation, "stems 100 %", "1.78e+03")
+    page.set_viewport_size({"width": 1280, "height": 1500})
+    page.locator(".widget-output").screenshot(path=screenshots / "prices.png")
+    assert page.locator(".widget-output img").count() == 2
+    assert notebook.errors == [] and notebook.outside == []
 
 
 CUT_OFF = """() => [...document.querySelectorAll(".weaklib-desk :is(button, .widget-label, .title)")]

@@ -79,8 +79,12 @@ class Grid:
         """Return a preset; one that is not there is as the one whose sizes it has."""
         name = name if name in self.presets else presets.sizes(name)
         if name not in self.presets:
-            raise WeaklibError(f"{self.title} has no preset {name}; choose one of {', '.join(self.presets)}, or add it "
-                               "to the grid's presets.")
+            known = ", ".join(one for one in presets.NAMES if self.has(one))
+            if name == "paper" and not self.shipped:
+                raise WeaklibError(f"{self.title!r} is an experiment of the kit's own, which no paper has, so that "
+                                   f"there is no preset paper; choose one of {known}.")
+            raise WeaklibError(f"{self.title!r} has no preset {name}; choose one of {known}, or add it to the grid's "
+                               "presets.")
         return self.presets[name]
 
     def row(self, key: str) -> Row:

@@ -164,12 +164,13 @@ CLASSIFIED = (
     *(_full(f"proposed_timbre_pretrained_src{k}", "Proposed, a timbre classifier trained before", k, BEFORE,
             teacher=f"timbre_src{k}") for k in (2, 3, 4)))
 
-SYNTHETIC = ("Image rows (CLIPSep-Img, SOP, CoSep) see *synthetic frames*: pictures that the kit draws of what sounds.")
+SYNTHETIC = ("Systems that are shown images (CLIPSep-Img, SOP and CoSep) see *synthetic frames*, pictures that the kit "
+             "draws of whatever sounds.")
 STAND_INS = {"instruments": "Corpus `instruments`, played by the kit, replaces MUSIC-21.",
              "events": "Corpus `events`, made by the kit, replaces VGGSound.",
              "captions": "Corpus `captions`, made by the kit, replaces AudioCaps."}
-MEASURED = ("SDR, SIR and SAR are those of BSS Eval, which forgives filtering by 64 ms: outputs that divide a sound by "
-            "frequency score well there, and poorly in SI-SDR.")
+MEASURED = ("SDR, SIR and SAR come from BSS Eval, which allows the estimate a distortion filter of 64 ms, so that "
+            "outputs which split a sound by frequency score well there and poorly in SI-SDR.")
 HEARD = {MUSIC: "`instruments`", VGG: "`events`", CAPS: "`captions`", "model": "of the model"}
 ALL = (SDR, SI_SDR, SIR, SAR)
 
@@ -183,13 +184,14 @@ def _table(number: str, title: str, rows, caption: str, *splits: str, metrics=AL
 
 TABLE1 = _table("1", "two sources, asked for in words, by pictures, or not at all",
                 (UNPROCESSED, *STARRED, *CLASSIFIED, *PROPOSED),
-                f"Trained on single sounds, or on mixtures of 2, 3 or 4. {MEASURED} {SYNTHETIC} Of systems that are "
-                "not asked, the order of the outputs that fits the sources best counts.", metrics=(*ALL, GAIN, ABSENT))
+                "Each system is trained on single sounds, or on mixtures of two, three or four, and tested on mixtures "
+                f"of two. {MEASURED} {SYNTHETIC} Systems that cannot be asked are scored in the order of outputs that "
+                "fits the sources best.", metrics=(*ALL, GAIN, ABSENT))
 TABLE12 = Table("table12", "12", "Table 12: three sources", ALL, (UNPROCESSED, *STARRED, *(
     Row(f"proposed_src{k}", _titled("Proposed", k), of=f"proposed_clap_src{k}", method="Proposed", headline=k != 3)
     for k in (2, 3, 4))), {THREE: "`instruments`, three sources"}, parts={THREE: "three"},
     stand_ins=STAND_INS, caption=(
-        f"The models of Table 1, on mixtures of three sources. {SYNTHETIC}"))
+        f"The models are those of Table 1, tested on mixtures of three sources. {SYNTHETIC}"))
 
 # Tables 10 and 11: events, and mixtures with captions
 
@@ -205,14 +207,14 @@ TABLE10 = _table("10", "two sources of everyday sounds", (
       for k in (2, 3)),
     *(_full(f"proposed_src{k}", "Proposed", k, VGGSOUND | EVENT_LOSS, f"start_events_src{k}", n_seeds=1)
       for k in (2, 3))),
-    f"As Table 1, on everyday sounds. {SYNTHETIC}", VGG)
+    f"The systems are those of Table 1, trained and tested on everyday sounds. {SYNTHETIC}", VGG)
 TABLE11 = _table("11", "mixtures with captions", (
     *(_asked(key, title, system, 0, changes, AUDIOCAPS, n_seeds=1)
       for key, title, system, changes in PICTURED + WORDED + (LASS,) if system != "cosep"),
     _goes_on("clapsep_star", "CLAPSep*", 3, "start_captions", AUDIOCAPS, n_seeds=1),
     _full("proposed", "Proposed", 3, AUDIOCAPS | CAPTION_LOSS, "start_captions", words="Proposed", n_seeds=1)),
-    "Mixtures of one to four sources and their captions; what a caption names is found by rules. Tested on two such "
-    f"mixtures at a time, each asked for by its caption. {SYNTHETIC}", CAPS, floor=None)
+    "All systems learn from mixtures of one to four sources and their captions; rules find what a caption names. The "
+    f"test adds up two such mixtures and asks for each of them by its caption. {SYNTHETIC}", CAPS, floor=None)
 
 # Tables 2 and 14: some single sounds
 
@@ -246,7 +248,8 @@ TABLE2 = _table("2", "a few single sounds, and mixtures", (
     Row("unsup_audiocaps_src1to6", "Unsupervised, captions", changes=AUDIOCAPS, of="proposed", only=CAPS),
     _foreign("ssl_vgg_100_audiocaps_100_src1to6", "Single events, mixtures with captions", 3, AUDIOCAPS | CAPTION_LOSS,
              "events", "start_captions")),
-    "Recordings divide into those that are heard alone, by their share, and those that are heard in mixtures.",
+    "The training recordings are divided in two: a share of them is heard alone, as single sounds, and the rest only "
+    "in mixtures.",
     MUSIC, VGG, CAPS)
 TABLE14 = _table("14", "how much is heard alone", (
     Row("split_0_100_unsup", "Unsupervised, all in mixtures", of="proposed_clap_src2", method="Unsupervised"),
@@ -258,7 +261,8 @@ TABLE14 = _table("14", "how much is heard alone", (
         Row(f"split_{s}_{100 - s}_ssl", f"Semi-supervised, {s} %", of=f"ssl_music_{s}_music_{100 - s}_src2",
             method="Semi-supervised") if s != 50 else _semi("split_50_50_ssl", 50, words="Semi-supervised, 50 %"))),
     Row("split_100_0_sup", "Supervised, 100 %", of="clapsep_star_sup", role="supervised", method="Supervised")),
-    "The shares of Table 2, and each part alone.")
+    "The training recordings are divided as in Table 2. For each share, one model learns from the single sounds, one "
+    "from the mixtures, and one from both.")
 
 # Tables 7 to 9 and 13: ablations
 
@@ -284,9 +288,10 @@ TABLE7 = _table("7", "what the blocks of the U-Net are worth", (row for name in 
       for k in KS if name != WHOLE),
     Row(f"{name}_params", _blocks(name), of="clapsep_star_sup" if name == WHOLE else f"{name}_sup", only="model",
         role="reference", method=_blocks(name)))),
-    "Blocks on every level (residual) or the lowest ones (attention). The paper's parameters are of its own sizes, "
-    "ours of the small network; at its sizes, the kit's network has 30.28, 37.37, 44.46, 36.58, 42.89, 74.28, 118.27, "
-    "43.68, 57.09 and 87.68 M in this order, where the last is printed as 81.4 M.", MUSIC, "model",
+    "Residual blocks stand on every level of the U-Net, attention blocks only on the lowest ones. The paper counts the "
+    "parameters of a larger network than ours; at the paper's sizes, the kit's network has 30.28, 37.37, 44.46, 36.58, "
+    "42.89, 74.28, 118.27, 43.68, 57.09 and 87.68 M parameters, in the order of the rows. The paper prints the last as "
+    "81.4 M.", MUSIC, "model",
     metrics=(SDR, SI_SDR, PARAMS), parts={"model": "model"})
 
 TERMS = {"url": (0, 0, 1), "cnt": (1, 0, 0), "crl": (0, 1, 0), "cnt_crl": (1, 1, 0), "url_cnt_crl": (1, 1, 1)}
@@ -302,8 +307,9 @@ TABLE8 = _table("8", "what the losses are worth", (row for name, words in LOSSES
     Row(f"{name}_src{k}", _titled(words, k), method=words,
         of=f"{'clapsep_star' if name == 'url' else 'proposed_clap'}_src{k}") if name in ("url", "url_cnt_crl") else
     _full(f"{name}_src{k}", words, k, _terms(name)) for k in (2, 3, 4))),
-    "URL: mix-and-separate (Eq. 2); CNT: the critic hears the answers (Eq. 3); CRL: the answers add up (Eq. 5). Here "
-    "all go on from the same first stage, which had URL alone; in the paper each begins at random.")
+    "URL is the loss of mix-and-separate (Eq. 2), CNT that of the critic, which hears the answers (Eq. 3), and CRL the "
+    "one by which the answers add up to the mixture (Eq. 5). Here all rows continue from the same first stage, trained "
+    "with URL alone; in the paper, each starts from random weights.")
 
 
 def _weights(number: str, title: str, published: dict, own: str, start: str, on: dict, split: str, kind: str = "full"):
@@ -312,7 +318,8 @@ def _weights(number: str, title: str, published: dict, own: str, start: str, on:
             _full(key, words, 3 if on is AUDIOCAPS else 2, {"loss": loss} | on, start, words=words, n_seeds=1,
                   kind=kind)
             for key, (words, loss) in published.items()]
-    return _table(number, title, rows, "The weights are those of the paper, of spectra that are scaled to an RMS of 1.",
+    return _table(number, title, rows, "The weights are the paper's. They apply to losses of spectra that "
+                  "are scaled to an RMS of 1.",
                   split)
 
 
@@ -364,7 +371,8 @@ def _with_critic(key, title, system, reader, net, loss, on, split) -> tuple[Row,
 TABLE13 = _table("13", "the critic beside supervision", (
     row for split, on in ((MUSIC, MUSIC_21), (VGG, VGGSOUND)) for system in TAUGHT
     for row in _with_critic(*system, on, split)),
-    "Trained on single sounds, alone, or with the contrastive loss on the answers.", MUSIC, VGG)
+    "All systems are trained on single sounds, once without the critic and once with its contrastive loss on their "
+    "answers.", MUSIC, VGG)
 
 # Table 15: prompts that are learned
 
@@ -373,13 +381,13 @@ TABLE15A = _table("15a", "learned prompts, by their length and the recordings th
     Row(f"len{n}_shot{s}", f"{n} words, {s} recording{'s' * (s > 1)} per class", "full2", {"n_sources": 2},
         {"start": "start_src2", "reader": "critic", "teacher": "critic", "prompts": f"prompts_len{n}_shot{s}"},
         method=f"{n} words", n_seeds=1) for n in LENGTHS for s in SHOTS),
-    "The words before a name are vectors, learned on single recordings of each class with the critic and the language "
-    "model frozen; what they make of a name is what is asked, and what the critic reads.")
+    "The words in front of a name are vectors. They are learned from single recordings of each class, while the critic "
+    "and the language model stay frozen; the separator is then asked, and the critic reads, with these words.")
 TABLE15B = _table("15b", "how to ask", (
     Row("template", "Template of Table 6", of="proposed_clap_src2"),
     Row("learnable", "Learned words, 32 of 5 recordings", of="len32_shot5")),
-    "OCT and OCT++ are not there: they choose among conditions such as the energy and harmonicity of a source, and "
-    "nobody knows these of a source inside a mixture; how the paper gets them is not said.")
+    "OCT and OCT++ are missing. They choose among conditions such as the energy and the harmonicity of a source, which "
+    "nobody knows of a source inside a mixture, and the paper does not say how it obtains them.")
 
 # Table 16: which sound is heard
 
@@ -393,8 +401,9 @@ TABLE16 = Table(
             ("proposed_ssl", "Proposed, semi-supervised, 5 %", "ssl_music_5_music_95_src2", "weak"))),
     {"2mix (dataset not stated)": "`instruments`"}, corpora={"2mix (dataset not stated)": "corpus"}, caption=(
         "The paper asked 20 people which of two sounds they hear in an answer: the right one, the wrong one, both or "
-        "none. Here an independent classifier stands in for them, which has learned from other recordings and teaches "
-        "no row: a *proxy*. `weaklib.listening` writes the page with which to ask people."), stand_ins=STAND_INS)
+        "neither. Here a classifier stands in for these listeners, as a *proxy*; it has learned from other recordings "
+        "and teaches none of the rows. `weaklib.listening` writes the page with which to ask people."),
+    stand_ins=STAND_INS)
 
 # Beyond the paper: what the critic is worth
 
@@ -412,9 +421,10 @@ TABLE_CRITICS = Table(
         *_judged("critic_plain", "Critic that never heard masks and noise", "critic", {"augment": False}),
         *_judged("critic_short", "Critic trained a tenth as long", "critic_short", {})),
     {MUSIC: "`instruments`"}, corpora={MUSIC: "corpus"}, stand_ins=STAND_INS, caption=(
-        "Accuracy: share of single test sounds whose class the critic finds among all, by its name. Fooled: share of "
-        "questions to which a free mask that follows the critic's gradient gives an answer that it likes better than "
-        "the true sound. A critic is no measure of separation: never select by it."))
+        "Accuracy is the share of single test sounds for which the critic picks the right class among the names of "
+        "all. Fooled is the share of questions for which a free mask, optimised along the critic's gradient, yields an "
+        "answer that the critic prefers to the true sound. A critic does not measure separation, and no model should "
+        "be selected by it."))
 
 
 # Claims. Bounds were fixed before the runs.

@@ -89,6 +89,7 @@ class Browser(ui.VBox):
                             continuous_update=False, layout=ui.Layout(width="32em"))
         self.start = _number(0, "Start (s)")
         self.seconds = _number(audition.EXCERPT, f"Length (s, at most {LONGEST})")
+        self.next = _button("Hear the next part", icon="step-forward", disabled=True)
         self.listen = _button("Hear the sound", icon="headphones")
         self.cancel = _button("Cancel", disabled=True)
         self.bar = ui.FloatProgress(0, min=0, max=1, layout=ui.Layout(width="6em", visibility="hidden"))
@@ -98,7 +99,7 @@ class Browser(ui.VBox):
         self._style = ui.HTML(STYLE, layout=ui.Layout(display="none"))
 
         self._of_corpus = _row(self.corpus, self.item)
-        self._of_file = ui.VBox([self.upload, _row(self.path, self.start, self.seconds)])
+        self._of_file = ui.VBox([self.upload, _row(self.path, self.start, self.seconds, self.next)])
         self._picking = ui.VBox([self.source, self._of_corpus, self._of_file])
         super().__init__([self._style, self._picking, _row(self.listen, self.cancel, self.bar), self.status,
                           self.heading, self.place])
@@ -106,6 +107,7 @@ class Browser(ui.VBox):
         self.source.observe(self._sourced, "value")
         self.corpus.observe(self._look, "value")
         self.listen.on_click(lambda _: self.work(partial(self._hear, self._wish()), self._show))
+        self.next.on_click(lambda _: self._step())
         self.upload.observe(lambda _: setattr(self.path, "value", ""), "path")
         self.cancel.on_click(lambda _: self._stop.set())
         self._sourced()
@@ -140,13 +142,14 @@ class Browser(ui.VBox):
     # The sound. What a click asks for is read at once, and what comes of it is shown when all of it is there: the
     # controls may change in between, and the work may fail.
 
-    def _wish(self) -> tuple:
-        """What the controls ask for: a function that gets the sound, and its arguments."""
+    def _wish(self, start: float | None = None) -> tuple:
+        """What the controls ask for: a function that gets the sound, and its arguments; a file also from elsewhere."""
         if self.source.value == CORPUS:
             return audition.from_corpus, self.corpus.value, self.item.value, "test", self.preset
         typed = self.path.value.strip()
         path = files.path(typed or self.upload.path or ".")
-        return _from_file, path, typed or path.name, self.start.value, self.seconds.value, _changed(path)
+        start = self.start.value if start is None else start
+        return _from_file, path, typed or path.name, start, self.seconds.value, _changed(path)
 
     def _sound(self, wish: tuple):
         return self.sound if wish == self._wanted else wish[0](*wish[1:])
@@ -154,6 +157,16 @@ class Browser(ui.VBox):
     def _hear(self, wish: tuple):
         sound = self._sound(wish)
         return {"sound": sound, "_wanted": wish, "player": _player(sound)}
+
+    def _step(self):
+        """Go on by a length in the file; where it has ended, nothing moves."""
+        start = self.start.value + self.seconds.value
+
+        def moved(found):
+            self.start.value = start
+            self._show(found)
+
+        self.work(partial(self._hear, self._wish(start)), moved)
 
     def _show(self, found: dict):
         old = self.player
@@ -206,6 +219,7 @@ class Browser(ui.VBox):
 
     def _busy(self, busy: bool):
         self.listen.disabled = self.corpus.disabled = busy
+        self.next.disabled = busy or not (self.sound and self.sound.path)  # there is no part before it
         self.cancel.disabled = not busy
         self.bar.value = 0
         self.bar.layout.visibility = "visible" if busy else "hidden"
@@ -416,8 +430,18 @@ def _link(paths: list[Path]) -> str:
 
 
 def _table(title, head, rows) -> str:
-    lines = [f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
-             for tag, cells in [("th", head), *(("td", row) for row in rows)]]
+    lines = [f"<tr>{''.join(f'<{tag}>{cell}</{tag}>' for cell in cells)}</tr>"
+             for tag, cells in [("th", map(html.escape, head)), *(("td", _marked(head, row)) for row in rows)]]
     alone = [row[0] for row in rows if audition.UNDEFINED in row]
     note = "".join(f"Only {html.escape(name)} sounds here: there is nothing to separate it from." for name in alone)
     return f'<table><caption>{html.escape(title)}</caption>{"".join(lines)}</table>{note}'
+
+
+def _marked(head, row) -> list[str]:
+    """Cells of a row, in bold the better of what went in and what came out, as far as the digits show."""
+    cells = [html.escape(cell) for cell in row]
+    rivals = [head.index(title) for title in audition.COMPARED if title in head]
+    if len({row[k] for k in rivals}) > 1:
+        best = max(rivals, key=lambda k: float(row[k]))
+        cells[best] = f"<b>{cells[best]}</b>"
+    return cells
