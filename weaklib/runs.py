@@ -39,7 +39,7 @@ import time
 from collections.abc import Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -82,8 +82,15 @@ class Config:
 
     def key(self) -> dict:
         """All that the result depends on, as JSON values; see `weaklib.keys` for how it stays what it is."""
-        return json.loads(json.dumps({"paper": self.paper, "revision": self.revision, "config": keys.encode(self),
-                                      "corpora": self.corpora()}))
+        return json.loads(json.dumps(self._key()))
+
+    def _key(self) -> dict:
+        return {"paper": self.paper, "revision": self.revision, "config": self._encoded, "corpora": self.corpora()}
+
+    @cached_property
+    def _encoded(self) -> dict:
+        """The fields, which never change; a corpus may, where it is a folder."""
+        return keys.encode(self)
 
     @property
     def id(self) -> str:
@@ -93,7 +100,7 @@ class Config:
     @property
     def digest(self) -> str:
         """The hash of `id`: of two configs with the same one, whatever their labels, one is run."""
-        return _digest(self.key())[:10]
+        return _digest(self._key())[:10]
 
 
 @dataclass(frozen=True)
