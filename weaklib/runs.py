@@ -206,7 +206,9 @@ def find(config: Config, preset: str, records: str) -> Record | None:
     if records not in ("local", "committed"):
         raise WeaklibError(f"Unknown records {records!r}; choose local or committed.")
     if records == "committed":
-        found = sorted(committed(preset, config.paper).glob(f"*-{config.digest}.json"))
+        folder = committed(preset, config.paper)
+        named = folder / f"{config.id}.json"  # to look for another label takes a look at every file
+        found = [named] if named.exists() else sorted(folder.glob(f"*-{config.digest}.json"))
     else:
         found = [path for folder in _folders(config) if (path := folder / RECORD).exists()]
     return read(found[0]) if found else None
