@@ -188,6 +188,7 @@ def _papermill(source: Path, target: Path, given: dict, **hooks) -> None:
     import papermill
     papermill.execute_notebook(source, target, given, kernel_name="python3", language="python", progress_bar=False,
                                start_timeout=180,  # s; a busy machine takes its time
+                               shutdown_kernel="immediate",  # to take torch apart in good order is a second for nothing
                                cwd=source.parent,  # as JupyterLab does
                                **hooks)
 
