@@ -3,8 +3,8 @@
     python benchmarks/notebooks.py [--only 03 08] [--threads 1]
 
 Prints a Markdown table: of each notebook what its kernel takes and what the process takes that executes it, which in
-`run_all.py` is one for several notebooks. What else runs matters less to these seconds than to
-those of the clock on the wall. Corpora that are not there are rendered on the way: run it twice.
+`run_all.py` is one for several notebooks. What else runs matters less to these seconds than to those of the clock on
+the wall. Corpora that are not there are rendered on the way: run it twice.
 """
 from __future__ import annotations
 

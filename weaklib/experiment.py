@@ -126,6 +126,7 @@ class Experiment:
         return self._made[row, preset, seed]
 
     def _config(self, row: Row, preset: str, seed: int, given: dict) -> runs.Config:
+        """Make what `config` returns, of a row that has runs of its own."""
         shared = self.grid.preset(preset)
         starts = {name: self._start(other, preset, seed, given) for name, other in row.starts.items()
                   if name not in shared.without}

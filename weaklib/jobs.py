@@ -11,8 +11,8 @@ train
     The records of configs, trained now where there are none: what a notebook calls.
 work, Outcome
     The same for the command line: within a budget, and with what failed and what was left.
-default, width
-    How many runs at a time.
+default, width, cores
+    How many runs at a time, and on how many cores.
 """
 from __future__ import annotations
 
