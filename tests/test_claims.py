@@ -35,6 +35,14 @@ def verdict(bound, known=None, **rows):
 
 # Quantities
 
+def test_means_are_those_of_all_that_is_there_by_now():
+    found = values(a=[1.0, 2.0])
+    assert found.means().cells == {("a", "dry", "gain", "test"): {None: 1.5}}
+    found.add("a", "dry", "gain", "test", 2, 6.0)
+    assert found.means().cells == {("a", "dry", "gain", "test"): {None: 3.0}}
+    assert A.per_seed(found.means()) == {None: 3.0}
+
+
 def test_a_cell_is_found_by_row_metric_split_and_corpus():
     found = values(a=[1.0, 2.0])
     found.add("a", "dry", "gain", "bass", 0, 7.0)

@@ -135,6 +135,13 @@ def test_nothing_random_has_one_seed():
         assert [cfg.seed for cfg in sheet.configs(next(row for row in toy.ROWS if row.of))] == [0]
 
 
+def test_what_is_given_once_is_not_there_the_next_time():
+    before = paper.config("tuned", "laptop")
+    assert paper.config("tuned", "laptop", corpus="rooms") != before
+    assert paper.config("tuned", "laptop") == before and before.corpus == before.start.corpus == "dry"
+    assert paper.config("tuned", "laptop", 1).seed == 1 and paper.config("tuned", "smoke").preset == "smoke"
+
+
 def test_what_is_given_reaches_all_that_a_run_starts_from():
     cfg = paper.config("tuned", "laptop", corpus="rooms", loss=toy.Loss(power=1))
     assert cfg.corpus == cfg.start.corpus == cfg.start.critic.corpus == "rooms"

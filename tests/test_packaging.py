@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -104,6 +105,27 @@ def test_importing_weaklib_loads_nothing_heavy():
     code = ("import sys, weaklib, weaklib.papers, weaklib.report\n"
             "heavy = {'torch', 'lightning_fabric', 'librosa', 'matplotlib', 'ipywidgets', 'transformers'}\n"
             "print(sorted(heavy & set(sys.modules)))")
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert out.stdout == "[]\n"
+
+
+def test_what_executes_notebooks_loads_no_torch():
+    """There is a process of it for each of those that are executed side by side."""
+    code = "import sys, run_all, weaklib.headless\nprint('torch' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert out.stdout == "False\n"
+
+
+def test_first_cells_of_notebooks_load_nothing_that_takes_long_and_may_not_be_needed():
+    first = []
+    for path in sorted(ROOT.glob("notebooks/*.ipynb")):
+        cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        body = ast.parse(cells[1].source).body  # after the parameters
+        first += [ast.unparse(node) for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    code = ("import sys\nfrom weaklib.corpora import captions, wild\n" + "\n".join(first) +
+            "\nheavy = {'librosa', 'numba', 'scipy.signal', 'transformers', 'matplotlib.pyplot', 'torch._dynamo', 'av'}"
+            "\nprint(sorted(heavy & set(sys.modules)))")
+    assert "import torch" in first
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout == "[]\n"
 

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
 import pytest
+from jupyter_client.kernelspec import get_kernel_spec
 
 import run_all
 from weaklib import experiment, files, headless, jobs, planning, report, runs, session, weights
@@ -188,6 +190,35 @@ print(pathlib.Path("here_{1}").exists())"""
     out = place.local / "committed"
     assert printed(out / "00_one.ipynb") == printed(out / "01_two.ipynb") == "True\n"
     assert set(session.times()) == {"committed, 00_one", "committed, 01_two"}
+
+
+def test_the_longest_begin_and_all_together_have_a_thread_for_each_core(place, monkeypatch):
+    for name in ("00_short", "01_new", "02_long"):
+        write(place.notebooks, name)
+    files.write_json(files.home() / "times.json", {"committed, 00_short": 0.5, "committed, 02_long": 4.0})
+    seen = []
+
+    def alone(source, threads, **order):
+        seen.append((source.stem, threads))
+        return headless.Outcome(source.stem, "ok")
+
+    monkeypatch.setattr(session, "ProcessPoolExecutor", lambda n, mp_context: ThreadPoolExecutor(1))
+    monkeypatch.setattr(headless, "alone", alone)
+    monkeypatch.setattr(jobs, "cores", lambda: 8)
+    monkeypatch.setattr(report, "committed", lambda: {})
+    assert run_all.main(["--committed", "--jobs", "3"], place.notebooks) == 0
+    assert seen == [("02_long", 2), ("01_new", 2), ("00_short", 2)]  # of what is not known, a minute is expected
+
+
+def test_a_kernel_computes_on_the_threads_that_it_is_given_unless_the_environment_says(monkeypatch):
+    def threads(n):
+        with headless.kernel(n):
+            return get_kernel_spec("python3").env.get("OMP_NUM_THREADS")
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert threads(3) == "3" and threads(None) is None
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert threads(3) is None  # and inherits it
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")

@@ -57,12 +57,20 @@ def test_every_field_is_part_of_the_key(change):
 
 
 def test_revision_and_corpus_are_part_of_the_key(monkeypatch):
-    key = Toy("a").id
+    config = Toy("a")
+    name = config.id
     monkeypatch.setattr(Toy, "revision", 2)
-    assert Toy("a").id != key
+    assert Toy("a").id == config.id != name
     monkeypatch.setattr(Toy, "revision", 1)
-    monkeypatch.setattr(Toy, "corpora", lambda self: [{"name": "band", "version": 2}])
-    assert Toy("a").id != key
+    monkeypatch.setattr(Toy, "corpora", lambda self: [{"name": "folder:x", "files": 2}])  # one more than before
+    assert Toy("a").id == config.id != name
+
+
+def test_who_changes_a_key_changes_no_config():
+    config = Toy("a")
+    name = config.id
+    config.key()["config"]["inner"]["width"] = 7
+    assert config.id == name and config.key()["config"]["inner"] == {"width": 3}
 
 
 def test_two_tables_share_a_run_under_different_names():

@@ -48,11 +48,16 @@ class Values:
 
     def __init__(self):
         self.cells: dict[tuple, dict] = {}
+        self._keys: dict[tuple, list[tuple]] = {}  # (row, metric, split) -> those of `cells`, one for each corpus
+        self._means: Values | None = None
         self.runs: dict[tuple, set] = {}
         self.unlearned: dict[tuple, str] = {}  # (row, corpus) -> its title, where it is as if it had learned nothing
 
     def add(self, row: str, corpus: str, metric: str, split: str, seed: int | None, value: float, run: str = ""):
         key = (row, corpus, metric, split)
+        if key not in self.cells:
+            self._keys.setdefault((row, metric, split), []).append(key)
+        self._means = None
         self.cells.setdefault(key, {})[seed] = value
         self.runs.setdefault(key, set()).update({run} - {""})
 
@@ -64,9 +69,8 @@ class Values:
         WeaklibError
             If the row was run on several corpora and the cell does not name one.
         """
-        wanted = (cell.row, cell.metric.key, cell.split)
-        hits = [(row, corpus, *rest) for row, corpus, *rest in self.cells if (row, *rest) == wanted
-                and (cell.corpus is None or corpus in (cell.corpus, ""))]  # what a paper prints names none
+        hits = [key for key in self._keys.get((cell.row, cell.metric.key, cell.split), [])
+                if cell.corpus is None or key[1] in (cell.corpus, "")]  # what a paper prints names none
         if len(hits) > 1:
             names = " and ".join(sorted(corpus for _, corpus, *_ in hits))
             raise WeaklibError(f"Row {cell.row} was run on {names}; a claim must name the corpus it means.")
@@ -74,10 +78,12 @@ class Values:
 
     def means(self) -> Values:
         """The mean of every cell over its seeds, as if nothing were random in it."""
-        found = Values()
-        for key, by_seed in self.cells.items():
-            found.add(*key, None, mean(by_seed.values()))
-        return found
+        if self._means is None:
+            found = Values()
+            for key, by_seed in self.cells.items():
+                found.add(*key, None, mean(by_seed.values()))
+            self._means = found
+        return self._means
 
     @classmethod
     def printed(cls, paper: str, names: Iterable[str]) -> Values:

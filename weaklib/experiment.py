@@ -91,6 +91,8 @@ class Experiment:
     key: str
     method: Method
     module: object               # of the grid
+    # Configs of rows as the grid has them, by row, preset and seed: tables, claims and figures ask for the same ones.
+    _made: dict = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def grid(self) -> Grid:
@@ -116,8 +118,16 @@ class Experiment:
         row = self.grid.row(row) if isinstance(row, str) else row
         if row.of:
             return self.config(row.of, preset, seed, **given)
-        shared = self.grid.preset(preset)
         seed = seed if row.random else 0
+        if given:
+            return self._config(row, preset, seed, given)
+        if (row, preset, seed) not in self._made:
+            self._made[row, preset, seed] = self._config(row, preset, seed, given)
+        return self._made[row, preset, seed]
+
+    def _config(self, row: Row, preset: str, seed: int, given: dict) -> runs.Config:
+        """Make what `config` returns, of a row that has runs of its own."""
+        shared = self.grid.preset(preset)
         starts = {name: self._start(other, preset, seed, given) for name, other in row.starts.items()
                   if name not in shared.without}
         return changed(shared.of(row.kind, row.changes), {"label": row.key, "seed": seed} | given | starts)

@@ -35,6 +35,8 @@ from pathlib import Path
 #: cannot be replaced.
 WINDOWS = sys.platform == "win32"
 
+_ROOT = Path(__file__).resolve().parent.parent  # of the source, if it is a checkout
+
 #: Settings that name a folder.
 SETTINGS = ("WEAKLIB_HOME", "WEAKLIB_DATA")
 
@@ -82,8 +84,7 @@ _anchor()
 
 def checkout() -> Path | None:
     """Root of the source checkout that weaklib runs from, or None when it was installed elsewhere."""
-    root = Path(__file__).resolve().parent.parent
-    return root if (root / "run_all.py").is_file() else None
+    return _ROOT if (_ROOT / "run_all.py").is_file() else None
 
 
 def home() -> Path:

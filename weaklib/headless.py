@@ -11,6 +11,8 @@ kernel
     The kernel that notebooks run in: this interpreter, with a fixed environment.
 execute, Outcome
     Run one notebook into a copy; whatever happens to it, the next one can go on.
+alone
+    The same in a kernel of its own, for a process of its own.
 read
     A notebook, or one sentence on why not.
 clean
@@ -33,6 +35,8 @@ from weaklib.progress import clock, telling
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LARGE = 1_000_000  # bytes; a larger notebook is slow to open and to keep
+
+THREADS = "OMP_NUM_THREADS"  # which torch and numpy read when they are loaded
 
 ENVIRONMENT = {**runs.ENVIRONMENT, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
@@ -72,8 +76,13 @@ def check(path, given: dict) -> None:
 
 
 @contextmanager
-def kernel():
+def kernel(threads: int | None = None):
     """Define the kernel ``python3`` as this interpreter, whatever kernels the reader has installed.
+
+    Parameters
+    ----------
+    threads : int, optional
+        On how many it computes, unless the environment says so already; by default as many as there are cores.
 
     Yields
     ------
@@ -87,6 +96,8 @@ def kernel():
                          "--log-level=CRITICAL"],  # the kernel's own log, which is no news to a reader
                 "display_name": "Python 3", "language": "python",
                 "env": {**ENVIRONMENT, CHANNEL: str(channel)}}
+        if threads and THREADS not in os.environ:
+            spec["env"][THREADS] = str(threads)
         files.write_json(Path(tmp) / "kernels" / "python3" / "kernel.json", spec)
         before = os.environ.get("JUPYTER_PATH")
         os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [tmp, before]))  # the first one wins
@@ -137,6 +148,17 @@ def execute(source, target, given: dict, channel: Path, *, minutes: float, label
     return Outcome(source.stem, status, watch.seconds() / 60, note)
 
 
+def alone(source, target, given: dict, *, minutes: float, label: str, threads: int | None = None,
+          quiet: bool = False) -> Outcome:
+    """Execute a notebook in a `kernel` of its own, and report nothing if `quiet`.
+
+    What a kernel finds out about itself it reads from the environment, so that kernels side by side take a process for
+    each. Such a process loads this module and no torch.
+    """
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, kernel(threads) as channel:
+        return execute(source, target, given, channel, minutes=minutes, label=label, out=nowhere if quiet else None)
+
+
 @dataclass
 class _Watch:
     """How far a notebook is, and how much time it has left."""
@@ -166,6 +188,7 @@ def _papermill(source: Path, target: Path, given: dict, **hooks) -> None:
     import papermill
     papermill.execute_notebook(source, target, given, kernel_name="python3", language="python", progress_bar=False,
                                start_timeout=180,  # s; a busy machine takes its time
+                               shutdown_kernel="immediate",  # to take torch apart in good order is a second for nothing
                                cwd=source.parent,  # as JupyterLab does
                                **hooks)
 

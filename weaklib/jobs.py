@@ -11,8 +11,8 @@ train
     The records of configs, trained now where there are none: what a notebook calls.
 work, Outcome
     The same for the command line: within a budget, and with what failed and what was left.
-default, width
-    How many runs at a time.
+default, width, cores
+    How many runs at a time, and on how many cores.
 """
 from __future__ import annotations
 
@@ -132,16 +132,21 @@ def default(device: str = "auto") -> int:
     long, and whatever else runs there is slowed down, too.
     """
     import psutil
-    from dask.system import CPU_COUNT  # those that this process may use
     from distributed.system import MEMORY_LIMIT
 
     from weaklib import training
     if training.resolve(device) == "cuda":
         import torch
         return torch.cuda.device_count()
-    cores = min(psutil.cpu_count(logical=False) or CPU_COUNT, CPU_COUNT)
-    busy = round(psutil.cpu_percent(interval=LOOK) / 100 * (psutil.cpu_count() or CPU_COUNT))
-    return max(1, min(cores - busy, int(MEMORY_LIMIT / MEMORY)))
+    busy = round(psutil.cpu_percent(interval=LOOK) / 100 * (psutil.cpu_count() or cores()))
+    return max(1, min(cores() - busy, int(MEMORY_LIMIT / MEMORY)))
+
+
+def cores() -> int:
+    """Physical cores that this process may use."""
+    import psutil
+    from dask.system import CPU_COUNT
+    return min(psutil.cpu_count(logical=False) or CPU_COUNT, CPU_COUNT)
 
 
 def width(tasks: list[Task], device: str = "auto") -> int:

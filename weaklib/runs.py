@@ -39,7 +39,7 @@ import time
 from collections.abc import Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -82,8 +82,15 @@ class Config:
 
     def key(self) -> dict:
         """All that the result depends on, as JSON values; see `weaklib.keys` for how it stays what it is."""
-        return json.loads(json.dumps({"paper": self.paper, "revision": self.revision, "config": keys.encode(self),
-                                      "corpora": self.corpora()}))
+        return json.loads(json.dumps(self._key()))
+
+    def _key(self) -> dict:
+        return {"paper": self.paper, "revision": self.revision, "config": self._encoded, "corpora": self.corpora()}
+
+    @cached_property
+    def _encoded(self) -> dict:
+        """The fields, which never change; a corpus may, where it is a folder."""
+        return keys.encode(self)
 
     @property
     def id(self) -> str:
@@ -93,7 +100,7 @@ class Config:
     @property
     def digest(self) -> str:
         """The hash of `id`: of two configs with the same one, whatever their labels, one is run."""
-        return _digest(self.key())[:10]
+        return _digest(self._key())[:10]
 
 
 @dataclass(frozen=True)
@@ -199,7 +206,9 @@ def find(config: Config, preset: str, records: str) -> Record | None:
     if records not in ("local", "committed"):
         raise WeaklibError(f"Unknown records {records!r}; choose local or committed.")
     if records == "committed":
-        found = sorted(committed(preset, config.paper).glob(f"*-{config.digest}.json"))
+        folder = committed(preset, config.paper)
+        named = folder / f"{config.id}.json"  # to look for another label takes a look at every file
+        found = [named] if named.exists() else sorted(folder.glob(f"*-{config.digest}.json"))
     else:
         found = [path for folder in _folders(config) if (path := folder / RECORD).exists()]
     return read(found[0]) if found else None

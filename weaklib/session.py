@@ -12,7 +12,6 @@ status, check, publish
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -262,16 +261,19 @@ def execute(notebooks: list[Notebook], args) -> dict[Path, Outcome]:
 
     if n < 2:
         for notebook in notebooks:
-            done(notebook, _executed(*_order(notebook, args)))
+            done(notebook, headless.alone(**_order(notebook, args)))
         return outcomes
+
+    notebooks = sorted(notebooks, key=lambda notebook: -minutes(notebook, args))  # at the end, short ones even out
+    threads = max(1, jobs.cores() // n)  # if there are more than cores, they wait for each other
 
     def line():
         names = [notebook.path.stem for notebook in notebooks if notebook.path not in outcomes][:n]
         return f"{len(outcomes)} of {len(notebooks)} notebooks done, under way: {', '.join(names)}"
 
-    # Processes, since what a kernel finds out about itself it reads from the environment.
     with ProcessPoolExecutor(n, mp_context=get_context("spawn")) as pool, progress.telling(line, sys.stdout):
-        futures = {pool.submit(_executed, *_order(notebook, args), quiet=True): notebook for notebook in notebooks}
+        futures = {pool.submit(headless.alone, **_order(notebook, args), threads=threads, quiet=True): notebook
+                   for notebook in notebooks}
         try:
             for future in as_completed(futures):
                 try:
@@ -293,18 +295,12 @@ def label(notebook: Notebook, args) -> str:
     return f"{notebook.path.stem} (expected: {minutes(notebook, args):.1f} min)"
 
 
-def _order(notebook: Notebook, args) -> tuple:
-    """What `_executed` needs to know."""
+def _order(notebook: Notebook, args) -> dict:
+    """What `weaklib.headless.alone` needs to know."""
     given = {"preset": args.preset, "seeds": args.seeds, "device": args.device,
              "records": "committed" if args.committed else "local", "fresh": False, "interactive": False}
-    return (notebook.path, executed(args) / notebook.path.name, given, LIMIT[mode(args)], label(notebook, args))
-
-
-def _executed(source: Path, target: Path, given: dict, limit: float, name: str, quiet: bool = False) -> Outcome:
-    """Execute one notebook."""
-    with open(os.devnull, "w", encoding="utf-8") as nowhere, headless.kernel() as channel:
-        return headless.execute(source, target, given, channel, minutes=limit, label=name,
-                                out=nowhere if quiet else None)
+    return {"source": notebook.path, "target": executed(args) / notebook.path.name, "given": given,
+            "minutes": LIMIT[mode(args)], "label": label(notebook, args)}
 
 
 def executed(args) -> Path:

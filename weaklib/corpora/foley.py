@@ -17,7 +17,6 @@ EVENTS
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import fftconvolve
 
 from weaklib.corpora.material import (
     SR,
@@ -26,6 +25,7 @@ from weaklib.corpora.material import (
     bump,
     coloured,
     curve,
+    echoed,
     fade,
     impulses,
     noise,
@@ -104,7 +104,7 @@ def applause(rng, n):
     hall = 0
     for _ in range(4):  # four kinds of hands
         clap = noise(rng, 400, rng.uniform(500, 1200), rng.uniform(2000, 5000)) * fade(400, rng.uniform(0.015, 0.04))
-        hall = hall + fftconvolve(impulses(rng, n, rng.uniform(15, 60)), clap)[:n]
+        hall = hall + echoed(impulses(rng, n, rng.uniform(15, 60)), clap)
     return unit(hall) * curve(rng, n, 1, 0.6, 1)
 
 

@@ -9,8 +9,8 @@ time, samples
     Seconds of samples, and samples of seconds.
 fade, bump, curve
     Envelopes.
-unit, band
-    To an RMS of 1; through a filter.
+unit, band, echoed
+    To an RMS of 1; through a filter; answered by a body.
 noise, coloured, impulses, tone, ring, bubble
     Sounds.
 place, steady
@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
-from scipy.signal import butter, sosfilt
 
 from weaklib.corpora import fluid
 from weaklib.corpora.composer import SCALES
@@ -56,7 +55,14 @@ def unit(x):
 
 def band(x, low, high):
     """Band-pass, second order."""
+    from scipy.signal import butter, sosfilt  # takes most of a second, and what is rendered needs it no more
     return sosfilt(butter(2, (low, min(high, 7800)), "bandpass", fs=SR, output="sos"), x)
+
+
+def echoed(x, response):
+    """Strokes, each answered by the `response` of what is struck; of the length of `x`."""
+    from scipy.signal import fftconvolve
+    return fftconvolve(x, response)[:len(x)]
 
 
 def noise(rng, n, low=20, high=7800):

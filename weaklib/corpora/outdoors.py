@@ -18,7 +18,6 @@ microphone
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import fftconvolve
 
 from weaklib.corpora import material as of
 from weaklib.corpora.material import SR
@@ -60,7 +59,7 @@ def ventilation(rng, n):
 def rain(rng, n):
     """Drops on a roof, each of which makes it ring."""
     roof = of.ring(rng, rng.uniform(400, 5000, 12), rng.uniform(0.008, 0.04), of.samples(0.06))
-    drops = fftconvolve(of.impulses(rng, n, rng.uniform(100, 900), 1.2), roof)[:n]
+    drops = of.echoed(of.impulses(rng, n, rng.uniform(100, 900), 1.2), roof)
     return of.unit(drops) + rng.uniform(0.1, 0.6) * of.coloured(rng, n, rng.uniform(0, 0.8))
 
 
@@ -245,7 +244,7 @@ def door(rng, n):
     creak = of.samples(rng.uniform(0.3, 0.9))
     turns = np.cumsum(np.linspace(*rng.uniform(20, 90, 2), creak)) / SR
     slips = np.diff(np.floor(turns), prepend=0) * rng.uniform(0.5, 1, creak)
-    hinge = fftconvolve(slips, of.ring(rng, rng.uniform(400, 3000, 5), 0.03, of.samples(0.05)))[:creak]
+    hinge = of.echoed(slips, of.ring(rng, rng.uniform(400, 3000, 5), 0.03, of.samples(0.05)))
     m = of.samples(0.5)
     panel = of.ring(rng, rng.uniform(50, 250, 5), rng.uniform(0.1, 0.35), m)
     slam = of.unit(panel + of.noise(rng, m, 60, 2500) * of.fade(m, 0.1))

@@ -12,6 +12,7 @@ changed
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
 
 from weaklib import presets
 from weaklib.claims import Claim
@@ -89,12 +90,18 @@ class Grid:
 
     def row(self, key: str) -> Row:
         """Return a row by its key; of several, the one that trains and does not report on another's runs."""
-        rows = [row for table in self.tables for row in table.rows] + [*self.others]
-        found = sorted(rows, key=lambda row: bool(row.of))
-        hit = next((row for row in found if row.key == key), None)
-        if hit is None:
-            raise WeaklibError(f"Unknown row {key!r}; choose one of {', '.join(dict.fromkeys(r.key for r in found))}.")
-        return hit
+        if key not in self._rows:
+            raise WeaklibError(f"Unknown row {key!r}; choose one of {', '.join(self._rows)}.")
+        return self._rows[key]
+
+    @cached_property
+    def _rows(self) -> dict[str, Row]:
+        """What `row` returns, by key; of several rows with one key the first, those that train before the others."""
+        found: dict[str, Row] = {}
+        for row in sorted([*(row for table in self.tables for row in table.rows), *self.others],
+                          key=lambda row: bool(row.of)):
+            found.setdefault(row.key, row)
+        return found
 
 
 def changed(config, changes: dict):
