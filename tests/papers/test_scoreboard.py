@@ -449,6 +449,24 @@ def test_critics_are_scored_by_the_stems_that_they_name(songs):
     assert len(found["named/bass"]) == n_playing and found["named/avg"] == [pytest.approx(100 / 3)]
 
 
+def test_notes_are_scored_by_onset_over_the_clips_of_a_song(monkeypatch):
+    """By hand: of two clips of 4 s each instrument's notes, one of them late, one missed, one extra, one too short."""
+    notes = torch.tensor([[0.5, 1.0, 60.0, 90.0], [2.0, 3.0, 64.0, 90.0]])
+    item = {"mix": torch.zeros(4 * 16_000), "notes": [notes, notes[:0], notes[1:]]}
+    true = torch.zeros(3, 88, 129)
+    true[0, 60 - 21, 16:32] = true[0, 64 - 21, 64:96] = true[2, 64 - 21, 64:96] = 1
+    other = torch.zeros(3, 88, 129)
+    other[0, 60 - 21, 24:40] = 1  # a quarter of a second late; the second one is missed
+    other[0, 70 - 21, 50] = 1     # a single frame is no note
+    other[2, 64 - 21, 64:96] = other[2, 30 - 21, 100:110] = 1  # right, and one that nobody plays
+    monkeypatch.setattr(hung2021, "songs", lambda corpus: [[item, item]])
+    monkeypatch.setattr(hung2021, "transcribed", lambda model, mix: torch.stack([true, other]))
+    found = method.struck(method.hung2021.Transcriptor(method.Net(8, 16, 8, 1, 1), "score"), None)
+    assert found == {"onset_f1/piano": [pytest.approx(2 * 2 / (4 + 3))],
+                     "onset_f1/bass": [pytest.approx(2 * 2 / (2 + 3))]}  # the guitar has no notes
+    assert method.averaged(found)["onset_f1/avg"] == [pytest.approx((4 / 7 + 4 / 5) / 2)]
+
+
 # Training
 
 @pytest.mark.slow
@@ -461,7 +479,8 @@ def test_smoke_trains_every_row_of_the_study(monkeypatch):
         assert all(np.isfinite(values).all() for values in record.scores.values()), row
     for sheet in paper.sheets("smoke", 1):
         for row in sheet.rows:
-            assert sheet.table.seeds(row, sheet.table.metrics[0], "avg", [records[row.key]]), row.key
+            for metric in sheet.table.metrics:
+                assert sheet.table.seeds(row, metric, "avg", [records[row.key]]), row.key
     begun = {name: runs.weights_of(paper.config(name, "smoke")) for name in ("listener", "classifier")}
     assert all(begun.values()) and not records["listener_frozen"].weights
     assert records["unpaired"].key["corpora"][0]["name"] == "band"

@@ -432,9 +432,9 @@ def score_transcriptor(model: Transcriptor, corpus) -> dict:
     scores: dict[str, list] = {}
     for items in songs(corpus):
         roll = _song([item["roll"] for item in items])
-        mixed = _probabilities(model, torch.stack([item["mix"] for item in items]))
+        mixed = transcribed(model, torch.stack([item["mix"] for item in items]))
         stems = torch.stack([item["sources"] for item in items])
-        alone = torch.stack([_probabilities(model, stems[:, i])[:, i] for i in range(len(INSTRUMENTS))], 1)
+        alone = torch.stack([transcribed(model, stems[:, i])[:, i] for i in range(len(INSTRUMENTS))], 1)
         for on, probabilities in (("mixture", _song(mixed)), ("isolated", _song(alone))):
             for at, threshold in (("", model.thresholds.cpu()[:, None, None]), ("_at_0.5", 0.5)):
                 est = probabilities > threshold
@@ -454,7 +454,7 @@ def each(model, clips, apply):
     return torch.stack([out for _, out in evaluation.each(model, clips, apply=apply)])
 
 
-def _probabilities(model: Transcriptor, clips):
+def transcribed(model: Transcriptor, clips):
     """Waveforms (clip, time) -> probabilities of notes, (clip, source, pitch, frame)."""
     return each(model, clips, lambda x: model(magnitude(x)).sigmoid())
 
@@ -470,7 +470,7 @@ def choose_thresholds(model: Transcriptor, corpus) -> None:
     accuracy = []
     for items in songs(corpus):
         roll = _song([item["roll"] for item in items])
-        probabilities = _song(_probabilities(model, torch.stack([item["mix"] for item in items])))
+        probabilities = _song(transcribed(model, torch.stack([item["mix"] for item in items])))
         accuracy.append(torch.stack([metrics.note_accuracy(probabilities > float(t), roll) for t in THRESHOLDS]))
     best = torch.stack(accuracy).nanmean(0).argmax(0)  # (song, threshold, source) -> (source,)
     model.thresholds.copy_(torch.as_tensor(THRESHOLDS)[best])

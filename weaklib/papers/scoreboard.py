@@ -46,11 +46,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from weaklib import audio, corpora, evaluation, losses, metrics, runs, text, training
+from weaklib import audio, corpora, evaluation, losses, metrics, rolls, runs, text, training
 from weaklib.files import WeaklibError
 from weaklib.models.clap import Clap
 from weaklib.papers import hung2021, mahmud2024
-from weaklib.papers.hung2021 import CRITERION, HOP, INSTRUMENTS, N_BINS, N_FFT, Loss, Net, magnitude
+from weaklib.papers.hung2021 import CRITERION, HOP, INSTRUMENTS, N_BINS, N_FFT, SR, Loss, Net, magnitude
 
 NAMES = ("piano", "distorted guitar", "electric bass")  # of the instruments, as sentences call them
 STAGES = ("separator", "transcriptor", "classifier", "listener", "input", "ideal")
@@ -417,16 +417,16 @@ def score(model, cfg: Config) -> dict:
     -------
     dict of str to list of float
         Of a separator and of references ``si_sdr/...`` as `hung2021.score_estimates` has them. Of a transcriptor
-        ``frame_f1/<instrument>`` and ``frame_f1/avg``, one value per song, at thresholds chosen on validation. Of a
-        listener and a classifier ``named/<instrument>`` and ``named/avg``, %: of the stems that they hear alone, those
-        that they take for what they are.
+        ``frame_f1/<instrument>`` and ``frame_f1/avg``, one value per song, at thresholds chosen on validation, and the
+        same of ``onset_f1``. Of a listener and a classifier ``named/<instrument>`` and ``named/avg``, %: of the stems
+        that they hear alone, those that they take for what they are.
     """
     test = corpora.load(cfg.corpus, "test", cfg.preset)
     if cfg.stage == "transcriptor":
         hung2021.choose_thresholds(model, corpora.load(cfg.heard, "validation", cfg.preset))
         found = hung2021.score_transcriptor(model, test)
         return averaged({f"frame_f1/{name}": found[f"mixture/frame_f1/{name}"] for name in INSTRUMENTS
-                         if f"mixture/frame_f1/{name}" in found})
+                         if f"mixture/frame_f1/{name}" in found}) | averaged(struck(model, test))
     if cfg.stage in ("classifier", "listener"):
         return averaged(named(model or trained(cfg), test))
     return hung2021.score_estimates(test, partial(estimates, model, cfg))
@@ -466,6 +466,28 @@ def fitted(est, ref):
     sums, stems = (x.transpose(0, 1).flatten(1) for x in (torch.einsum("so,cot->cst", sets, est), ref))
     best = torch.stack([metrics.si_sdr(sums, stem.expand_as(sums)).argmax() for stem in stems])
     return torch.einsum("io,cot->cit", sets[best], est)
+
+
+@torch.no_grad()
+def struck(model, corpus) -> dict:
+    """F1 of the notes of mixtures by onset and pitch, ``onset_f1/<instrument>``: one value per song that has some.
+
+    Clips follow each other; a note that goes on in the next clip begins there again, found or true.
+    """
+    scores: dict[str, list] = {}
+    for items in hung2021.songs(corpus):
+        rolled = hung2021.transcribed(model, torch.stack([item["mix"] for item in items]))
+        rolled = (rolled > model.thresholds.cpu()[:, None, None]).numpy()
+        for i, name in enumerate(INSTRUMENTS):
+            found, true = ([], [])
+            for k, (item, roll) in enumerate(zip(items, rolled)):
+                begin = np.array([k, k, 0]) * len(item["mix"]) / SR
+                found.append(rolls.notes(roll[i], SR / HOP) + begin)
+                true.append(item["notes"][i][:, :3].numpy() + begin)
+            if sum(map(len, true)):
+                scores.setdefault(f"onset_f1/{name}", []).append(
+                    float(metrics.onset_f1(np.concatenate(found), np.concatenate(true))))
+    return scores
 
 
 @torch.no_grad()
