@@ -12,7 +12,6 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-from jupyter_client.kernelspec import get_kernel_spec
 
 import run_all
 from weaklib import experiment, files, headless, jobs, planning, report, runs, session, weights
@@ -213,7 +212,8 @@ def test_the_longest_begin_and_all_together_have_a_thread_for_each_core(place, m
 def test_a_kernel_computes_on_the_threads_that_it_is_given_unless_the_environment_says(monkeypatch):
     def threads(n):
         with headless.kernel(n):
-            return get_kernel_spec("python3").env.get("OMP_NUM_THREADS")
+            spec = Path(os.environ["JUPYTER_PATH"].split(os.pathsep)[0]) / "kernels" / "python3" / "kernel.json"
+            return files.read_json(spec)["env"].get("OMP_NUM_THREADS")
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert threads(3) == "3" and threads(None) is None

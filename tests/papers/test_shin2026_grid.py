@@ -1,6 +1,7 @@
 """The grid of shin2026: what the paper prints is in it, and at the preset `paper` the settings are the published."""
 import csv
 import io
+from dataclasses import fields
 from importlib import resources
 
 import pytest
@@ -74,8 +75,8 @@ def test_rows_that_tables_share_are_one_run():
 
 def test_rows_that_are_compared_differ_in_what_is_compared_only():
     def differ(a, b, preset="full"):
-        a, b = (vars(paper.config(row, preset, 1)) for row in (a, b))
-        return {name for name in a if a[name] != b[name]} - {"label"}
+        a, b = (paper.config(row, preset, 1) for row in (a, b))
+        return {field.name for field in fields(a) if getattr(a, field.name) != getattr(b, field.name)} - {"label"}
 
     assert differ("r1_100_paired_only", "r1_100_paired_unpaired") == {"audio_share", "scores_share", "plan"}
     assert differ("r1_9_paired_only", "r1_9_paired_unpaired") == {"audio_share", "scores_share"}

@@ -321,7 +321,7 @@ def test_the_prices_of_the_scoreboard_in_jupyterlab(opened, screenshots):
     notebook = opened(*("\n" + cell.source for cell in nbformat.read(path, as_version=4).cells if cell.id in wanted))
     page = notebook.page
     notebook.run_all()
-    separation, transcription = (page.get_by_role("img", name=name).last for name in ("SI-SDR", "frame F1"))
+    separation, transcription = (page.get_by_role("img", name=name).last for name in ("SI-SDR", "onset F1"))
 
     def slider(name):
         return page.locator(".widget-slider", has_text=name)
