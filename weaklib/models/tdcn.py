@@ -251,6 +251,7 @@ class TDCN(nn.Module):
         return torch.cat([self._part(*part) for part in parts])
 
     def _part(self, mix, coefficients, x, shares):
+        """`_render` for some of the examples."""
         masks = torch.sigmoid(x.flatten(1).T @ self.masks.weight.T).unflatten(-1, (self.n_src, self.basis.n_bins))
         masks = masks.unflatten(0, x.shape[1:])[:, None]  # (batch, 1, frame, source, bin)
         with torch.autocast(mix.device.type, enabled=False):  # waveforms in full precision

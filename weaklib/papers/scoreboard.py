@@ -479,7 +479,7 @@ def struck(model, corpus) -> dict:
         rolled = hung2021.transcribed(model, torch.stack([item["mix"] for item in items]))
         rolled = (rolled > model.thresholds.cpu()[:, None, None]).numpy()
         for i, name in enumerate(INSTRUMENTS):
-            found, true = ([], [])
+            found, true = [], []
             for k, (item, roll) in enumerate(zip(items, rolled)):
                 begin = np.array([k, k, 0]) * len(item["mix"]) / SR
                 found.append(rolls.notes(roll[i], SR / HOP) + begin)
