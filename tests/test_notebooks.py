@@ -1,4 +1,5 @@
 """Every notebook runs from top to bottom at the smoke preset, and what it keeps is what a reader needs."""
+import ast
 import re
 from pathlib import Path
 
@@ -65,6 +66,20 @@ def test_players_hold_their_sound(executed):
         assert all(title and len(sound) > 4000 for title, sound in clips)
     for pictures in outputs(nb, "image/png"):
         assert len(pictures) > 1000
+
+
+@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_figure_has_a_caption_in_whole_sentences(source):
+    no_figures = {"captioned", "colours", "listen", "Live"}
+    code = "\n".join(cell.source for cell in nbformat.read(source, as_version=4).cells if cell.cell_type == "code")
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)
+             and isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "plots"]
+    captioned = [node for node in calls if node.func.attr == "captioned"]
+    drawn = {ast.unparse(node) for node in calls if node.func.attr not in no_figures}
+    assert drawn == {ast.unparse(node.args[0]) for node in captioned} and drawn
+    for node in captioned:
+        text = ast.unparse(node.args[1])[:-1].removeprefix("f").strip("'\"")
+        assert re.match(r"[A-Z{].*[^.]\.$", text), text
 
 
 def test_without_records_a_notebook_shows_what_the_paper_prints_and_says_what_is_missing(tmp_path):

@@ -390,6 +390,34 @@ def test_every_figure_has_alternative_text():
     assert sum("a & b" in figure.alt for figure in figures) == 11
 
 
+def test_a_caption_stands_whole_under_the_figure_and_begins_its_alternative_text():
+    from io import BytesIO
+
+    from PIL import Image
+    said = "What costs $5 is " + 20 * "dearer, and " + "so on."
+    bare, captioned = (plots.sweep({"one": {"line": {1: [0.0, 1.0]}}}, xlabel="share", ylabel="dB") for _ in range(2))
+    alt, (width, height) = bare.alt, bare.get_size_inches() * bare.dpi
+    assert plots.captioned(captioned, said) is captioned
+    assert captioned.alt == f"{said} {plots.SPREAD} {alt}"
+    before, after = (np.asarray(Image.open(BytesIO(plots.png(one))).convert("L")).astype(int)
+                     for one in (bare, captioned))
+    assert before.shape == (height, width) and after.shape[1] == width
+    assert np.abs(after[:len(before)] - before).max() <= 20  # the figure itself stays as it is, but for few colours
+    below = after[len(before):] < 128
+    words, = captioned.texts[-1:]
+    assert words.get_text().replace("\n", " ") == f"{said} {plots.SPREAD}"
+    written = np.flatnonzero(below.any(1))
+    assert len(below) - written[-1] < 12 and written[0] < 8  # the last line is there, and the first is near the figure
+    assert not below[:, -4:].any() and 0.8 * width < np.flatnonzero(below.any(0))[-1]  # lines use the width
+
+
+@pytest.mark.parametrize("seeds, told", [([1.0], ""), ([1.0, 2.0], plots.SPREAD)])
+def test_a_caption_speaks_of_a_spread_where_there_is_one(seeds, told):
+    drawn = (plots.sweep({"one": {"line": {1: seeds}}}, xlabel="share", ylabel="dB"),
+             plots.priced({"one": {"point": (1, seeds)}}, xlabel="hours", ylabel="dB"))
+    assert [figure.reading for figure in drawn] == [told, told]
+
+
 def test_a_notebook_keeps_alternative_text(tmp_path):
     import nbformat
     from nbclient import NotebookClient

@@ -6,6 +6,8 @@ see it; a notebook keeps it as alternative text.
 
 Contents
 --------
+captioned
+    Any of these figures with a caption under it.
 stems
     Spectrograms of several tracks under each other, in three scales, with or without notes.
 difference
@@ -44,6 +46,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import textwrap
 from functools import partial
 
 import numpy as np
@@ -61,6 +64,8 @@ MISSING, EXTRA, HIT = DISTINCT[0], DISTINCT[1], "#333333"
 LARGEST = 160.0  # points squared, of a marker in `trade`
 LIMIT = 30.0  # dB, from which on a difference has its full colour
 SHADES = 64  # colours of a picture that is stored
+SPREAD = "Points are means over seeds, and bars their standard deviation."
+LETTERS = 13.5  # of a caption, to an inch
 HERTZ = (200, 500, 1000, 2000, 4000, 8000, 16000)  # where a mel scale has marks
 
 
@@ -71,12 +76,38 @@ def _figure(n_rows: int = 1, width: float = 8.0, height: float = 1.6, n_columns:
     return figure, axes.ravel()
 
 
-def _close(figure, alt: str):
-    """Keep the figure from being shown twice in a notebook, and give it alternative text."""
+def _close(figure, alt: str, reading: str = ""):
+    """Keep the figure from being shown twice in a notebook, and give it alternative text, and what a caption has to
+    say of its marks where no legend does.
+    """
     import matplotlib.pyplot as plt
     plt.close(figure)
-    figure.alt = alt
+    figure.alt, figure.reading, figure.below = alt, reading, 0.0
     figure._repr_mimebundle_ = partial(_bundle, figure)
+    return figure
+
+
+def captioned(figure, text: str):
+    """Write a caption under a figure, inside its picture, so that it goes wherever the picture goes.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+        From a function of this module. What its marks mean is added to the caption where no legend says so.
+    text : str
+        What is seen, in whole sentences. It also begins the alternative text.
+
+    Returns
+    -------
+    matplotlib Figure
+        The same one.
+    """
+    text = " ".join((text, figure.reading)).strip()
+    width = figure.get_figwidth()
+    lines = textwrap.wrap(text, int(LETTERS * width))
+    figure.text(0.01, 0, "\n".join(lines), ha="left", va="top", fontsize=9, linespacing=1.25, in_layout=False,
+                parse_math=False)
+    figure.alt, figure.below = f"{text} {figure.alt}", np.ceil((0.16 * len(lines) + 0.06) * figure.dpi) / figure.dpi
     return figure
 
 
@@ -95,9 +126,11 @@ def png(figure) -> bytes:
     They are those that are furthest apart: the usual choice, by how often colours occur, gives small markers of
     different colours the same one.
     """
+    from matplotlib.transforms import Bbox
     from PIL import Image
     buffer, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(buffer, format="png")
+    width, height = figure.get_size_inches()
+    figure.savefig(buffer, format="png", bbox_inches=Bbox.from_extents(0, -figure.below, width, height))
     Image.open(buffer).convert("RGB").quantize(SHADES, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
         small, "png", optimize=True)
     return small.getvalue()
@@ -164,7 +197,8 @@ def stems(tracks: dict, sr: int, *, scale: str = "linear", n_fft: int | None = N
     figure.colorbar(image, ax=axes, label="dB re the loudest", aspect=40)
     place = "under each other" if n_columns == 1 else f"in {n_columns} columns"
     return _close(figure, f"Spectrograms {place}, {scale} scale: {', '.join(levels)}; {seconds:.1f} s, up to "
-                          f"{rows[-1] / 1000:.1f} kHz, one dB reference.")
+                          f"{rows[-1] / 1000:.1f} kHz, one dB reference.",
+                  "All share one colour scale, so that what is darker is quieter.")
 
 
 def difference(est, ref, sr: int, *, scale: str = "linear", n_fft: int | None = None, fmax: float | None = None):
@@ -247,7 +281,8 @@ def masks(mix, marked: dict, sr: int, *, hop_length: int, fmax: float = 1000.0):
         ax.title.set_fontsize(9)
     axes[-1].set_xlabel("seconds")
     return _close(figure, f"Spectrogram of a mixture in grey, up to {fmax / 1000:.1f} kHz, under each other with masks "
-                          f"over it: {', '.join(marked)}.")
+                          f"over it: {', '.join(marked)}.",
+                  "Grey is the spectrogram of the mixture, the darker the louder.")
 
 
 def constant_q(pictures: dict, transform):
@@ -642,7 +677,8 @@ def sweep(panels: dict, *, xlabel: str, ylabel: str, xscale: str = "linear"):
         ax.set_xscale(xscale)
         ax.set_xticks(places, [f"{x:g}" for x in places])
         ax.minorticks_off()
-    return _panelled(figure, styles, panels, xlabel, ylabel, f"{ylabel} over {xlabel}")
+    several = any(len(seeds) > 1 for lines in panels.values() for line in lines.values() for seeds in line.values())
+    return _panelled(figure, styles, panels, xlabel, ylabel, f"{ylabel} over {xlabel}", SPREAD if several else "")
 
 
 def trade(panels: dict, *, xlabel: str, ylabel: str):
@@ -729,7 +765,8 @@ def priced(kinds: dict, *, xlabel: str, ylabel: str, levels: dict[str, float] | 
     ax.set_xlabel(xlabel, fontsize=12)
     ax.set_ylabel(ylabel, fontsize=12)
     _named(figure, ax, names, (levels or {}).values())
-    return _close(figure, f"{ylabel} over {xlabel}: {'; '.join(said)}.")
+    return _close(figure, f"{ylabel} over {xlabel}: {'; '.join(said)}.", SPREAD if any(
+        spread for points in placed.values() for _, _, spread in points.values()) else "")
 
 
 #: Where the name of a point may stand: its offset in points, and which of its edges is there.
@@ -776,7 +813,7 @@ def _lines(panels: dict, height: float):
     return styles, figure, axes
 
 
-def _panelled(figure, styles: dict, panels: dict, xlabel: str, ylabel: str, what: str):
+def _panelled(figure, styles: dict, panels: dict, xlabel: str, ylabel: str, what: str, reading: str = ""):
     """Write what stands around the panels, and say what they show."""
     from matplotlib.lines import Line2D
     for ax, title in zip(figure.axes, panels):
@@ -787,7 +824,7 @@ def _panelled(figure, styles: dict, panels: dict, xlabel: str, ylabel: str, what
     figure.supylabel(ylabel, fontsize=9)
     figure.legend(handles=[Line2D([], [], **style) for style in styles.values()], loc="outside upper center",
                   ncols=min(4, len(styles)), fontsize=8, frameon=False)
-    return _close(figure, f"{what}, in panels: {'; '.join(panels)}. Lines: {', '.join(styles)}.")
+    return _close(figure, f"{what}, in panels: {'; '.join(panels)}. Lines: {', '.join(styles)}.", reading)
 
 
 def flows(panels: dict):
@@ -832,4 +869,5 @@ def flows(panels: dict):
     told = "; ".join(f"{title}: " + ", ".join(f"{a} to {b} ({text})" for a, b, text in arrows + compared)
                      for title, (_, arrows, compared) in panels.items())
     plain = told.replace("*", "").replace("$", "").replace("\n", " ")
-    return _close(figure, f"Boxes and arrows in panels. {plain}.")
+    return _close(figure, f"Boxes and arrows in panels. {plain}.",
+                  "Dashed boxes are what a network makes; dotted arrows join what is compared.")
