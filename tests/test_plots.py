@@ -355,7 +355,7 @@ def test_prices_are_drawn_at_their_place_with_names_that_lie_apart():
     assert all(said in figure.alt for said in ("score, 10 or 100: 6.0; ", "nothing, 0: 2.0 ± 1.0", "mixture: -3.0"))
     paid = plots.priced({"score": {"all": (2e-4, [0.83, 0.85])}}, xlabel="hours", ylabel="F1", digits=2)
     assert "all, 0.0002: 0.84 ± 0.01" in paid.alt  # and where nothing is free, no mark is a zero
-    assert [label.get_text() for label in paid.axes[0].get_xticklabels()][:2] == ["1e-05", "0.0001"]
+    assert [label.get_text() for label in paid.axes[0].get_xticklabels()][:2] == ["0.0001", "0.001"]
     with pytest.raises(WeaklibError, match="give some label a price"):
         plots.priced({"free": {"nothing": (0, [1.0])}}, xlabel="hours", ylabel="dB")
 

@@ -735,7 +735,8 @@ def priced(kinds: dict, *, xlabel: str, ylabel: str, levels: dict[str, float] | 
     costs = np.concatenate([cost for points in placed.values() for cost, *_ in points.values()])
     if not (costs > 0).any():
         raise WeaklibError("Nothing here costs anything, so there is no axis to draw; give some label a price.")
-    edge = 10 ** (np.floor(np.log10(costs[costs > 0].min())) - 1)
+    free = (costs == 0).any()
+    edge = 10 ** (np.floor(np.log10(costs[costs > 0].min())) - free)
     figure, (ax,) = _figure(1, 9.5, 5.6)
     names, said = [], []
     for k, (kind, points) in enumerate(placed.items()):
@@ -757,7 +758,7 @@ def priced(kinds: dict, *, xlabel: str, ylabel: str, levels: dict[str, float] | 
     ax.set_xscale("log")
     ax.set_xlim(edge / 1.6, costs.max() * 8)  # room for names
     marks = 10.0 ** np.arange(np.log10(edge), np.log10(costs.max() * 8))
-    first = "0" if (costs == 0).any() else f"{edge:g}"
+    first = "0" if free else f"{edge:g}"
     ax.set_xticks(marks, [first, *(f"{m:g}" for m in marks[1:])], fontsize=11)
     ax.minorticks_off()
     ax.tick_params(axis="y", labelsize=11)
