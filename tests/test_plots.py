@@ -421,7 +421,11 @@ def test_a_caption_speaks_of_a_spread_where_there_is_one(seeds, told):
 def test_a_notebook_keeps_alternative_text(tmp_path):
     import nbformat
     from nbclient import NotebookClient
-    code = "import numpy as np\nfrom weaklib import plots\nplots.rolls({'piano': np.eye(88)})"
+    from io import BytesIO
+
+    from PIL import Image
+    code = ("import numpy as np\nfrom weaklib import plots\n"
+            "plots.captioned(plots.rolls({'piano': np.eye(88)}), 'A scale.')")
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
     NotebookClient(nb, kernel_name="python3", timeout=300).execute()
     output, = nb.cells[0].outputs
@@ -430,6 +434,10 @@ def test_a_notebook_keeps_alternative_text(tmp_path):
     headless.clean(tmp_path / "kept.ipynb")
     kept, = nbformat.read(tmp_path / "kept.ipynb", as_version=4).cells[0].outputs
     assert kept.metadata == output.metadata and kept.data.keys() == {"image/png", "text/plain"}
+    figure = plots.captioned(plots.rolls({"piano": np.eye(88)}), "A scale.")
+    there, here = (np.asarray(Image.open(BytesIO(data)).convert("L")).astype(int)
+                   for data in (base64.b64decode(kept.data["image/png"]), plots.png(figure)))
+    assert there.shape == here.shape and np.abs(there - here).max() < 30  # with its caption, in few colours
 
 
 def test_jupyterlab_gets_a_figure_with_its_alternative_text():

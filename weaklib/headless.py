@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import sys
 import tempfile
 import time
@@ -229,10 +230,12 @@ def clean(path) -> None:
 
 
 def _alive(output):
-    """Return an output without its widget, or None if the widget was all there was to see; of a figure, the picture."""
+    """Return an output without its widget, or None if the widget was all there was to see; of a figure, the picture
+    that is in its HTML: the other one is Matplotlib's own, which a kernel prefers, larger and cut closely.
+    """
     data = output.get("data", {})
     if "alt" in output.get("metadata", {}).get("image/png", {}):
-        data.pop("text/html", None)
+        data["image/png"] = re.search('base64,([^"]+)"', data.pop("text/html"))[1]
     if data.pop(WIDGET, None) is None:
         return output
     return output if data.keys() - {"text/plain"} else None  # the text is only the widget's repr

@@ -105,7 +105,7 @@ def captioned(figure, text: str):
     text = " ".join((text, figure.reading)).strip()
     width = figure.get_figwidth()
     lines = textwrap.wrap(text, int(LETTERS * width))
-    figure.text(0.01, 0, "\n".join(lines), ha="left", va="top", fontsize=9, linespacing=1.25, in_layout=False,
+    figure.text(0.01, 0, "\n".join(lines), ha="left", va="top", fontsize=9, linespacing=1.25,
                 parse_math=False)
     figure.alt, figure.below = f"{text} {figure.alt}", np.ceil((0.16 * len(lines) + 0.06) * figure.dpi) / figure.dpi
     return figure
