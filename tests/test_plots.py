@@ -419,10 +419,10 @@ def test_a_caption_speaks_of_a_spread_where_there_is_one(seeds, told):
 
 
 def test_a_notebook_keeps_alternative_text(tmp_path):
-    import nbformat
-    from nbclient import NotebookClient
     from io import BytesIO
 
+    import nbformat
+    from nbclient import NotebookClient
     from PIL import Image
     code = ("import numpy as np\nfrom weaklib import plots\n"
             "plots.captioned(plots.rolls({'piano': np.eye(88)}), 'A scale.')")
@@ -431,7 +431,8 @@ def test_a_notebook_keeps_alternative_text(tmp_path):
     output, = nb.cells[0].outputs
     assert "piano" in output.metadata["image/png"]["alt"] and output.data["image/png"]
     nbformat.write(nb, tmp_path / "kept.ipynb")
-    headless.clean(tmp_path / "kept.ipynb")
+    for _ in range(2):
+        headless.clean(tmp_path / "kept.ipynb")
     kept, = nbformat.read(tmp_path / "kept.ipynb", as_version=4).cells[0].outputs
     assert kept.metadata == output.metadata and kept.data.keys() == {"image/png", "text/plain"}
     figure = plots.captioned(plots.rolls({"piano": np.eye(88)}), "A scale.")

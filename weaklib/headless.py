@@ -234,7 +234,7 @@ def _alive(output):
     that is in its HTML: the other one is Matplotlib's own, which a kernel prefers, larger and cut closely.
     """
     data = output.get("data", {})
-    if "alt" in output.get("metadata", {}).get("image/png", {}):
+    if "alt" in output.get("metadata", {}).get("image/png", {}) and "text/html" in data:
         data["image/png"] = re.search('base64,([^"]+)"', data.pop("text/html"))[1]
     if data.pop(WIDGET, None) is None:
         return output
