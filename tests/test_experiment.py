@@ -28,11 +28,11 @@ def run(cfg, **options):
 # Papers and rows
 
 def test_the_network_of_a_row_is_the_one_this_machine_trained_or_the_one_that_comes_along(home, monkeypatch):
-    monkeypatch.setattr(experiment.Experiment, "network", lambda self, record=None: record and record.id)
+    monkeypatch.setattr(experiment.Experiment, "network", lambda self, record=None, checkpoint="": record.id if record else checkpoint)
     with pytest.raises(WeaklibError, match="'With sources' is not here.*preset laptop.*records = \"local\"") as e:
         paper.trained("best", "laptop")
     assert str(e.value).endswith(".") and "\n" not in str(e.value)
-    assert paper.trained("plain", "laptop") is None  # shipped: `network` without a record
+    assert [paper.trained(row, "laptop") for row in ("plain", "tuned")] == ["toy", "toy-tuned"]  # come with the package
     monkeypatch.setattr(experiment, "load", lambda key: paper)
     for row in ("best", "plain"):
         record = run(paper.config(row, "laptop", seed=1))

@@ -243,6 +243,9 @@ def test_all_of_this_machines_records_are_published_and_the_shipped_weights_too(
     tensors, about = weights.load(tmp_path / "package" / "checkpoints" / "toy.safetensors")
     assert about["id"] == made[0].id and tensors["weight"].dtype.itemsize == 2
     assert tensors["weight"].item() == pytest.approx(network.weight.item(), rel=1e-3)
+    tuned = runs.get(paper.config("tuned", "full"), lambda *_: ({"second/error": [0.1]}, [], network), fresh=True)
+    report.publish("full")
+    assert weights.about(tmp_path / "package" / "checkpoints" / "toy-tuned.safetensors")["id"] == tuned.id
     with pytest.raises(WeaklibError, match="smoke"):
         runs.get(paper.config("plain", "smoke"), lambda *_: ({"gain": [3.0]}, [], None))
         report.publish("smoke")

@@ -84,6 +84,7 @@ CLAIMS = {
 }
 GRID = Grid(
     title="Toy, 2026", weak_label="nothing", tables=(MAIN, ERRORS), claims=CLAIMS, shipped="plain",
+    companions=("tuned",),
     presets={"smoke": Preset(Config(preset="smoke")),
              "laptop": Preset(Config(), {"heavy": {"plan": training.Plan(steps=3, warmup=0)},
                                          "light": {"plan": training.Plan(steps=1, warmup=0)}}),

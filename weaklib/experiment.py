@@ -171,15 +171,17 @@ class Experiment:
         model = task and task.model
         return _listed(self.method.score(model, cfg)), history, model
 
-    def network(self, record: runs.Record | None = None):
-        """Load the trained network of a record, or the one that comes with the package, ready to be used."""
-        tensors, config = runs.trained(record, self.key)
+    def network(self, record: runs.Record | None = None, checkpoint: str = ""):
+        """Load the trained network of a record, or one that comes with the package, ready to be used; by default that
+        of the shipped row.
+        """
+        tensors, config = runs.trained(record, checkpoint or self.key)
         model = self.method.build(keys.decode(self.method.Config, config))
         model.load_state_dict(tensors)
         return model.eval()
 
     def trained(self, row: str | Row, preset: str, seed: int = 0, **given):
-        """Load the network that a row trained on this machine; of the shipped row, if not, that of the package.
+        """Load the network that a row trained on this machine; if it has not, the one that comes with the package.
 
         Raises
         ------
@@ -190,8 +192,8 @@ class Experiment:
         record = runs.find(self.config(row, preset, seed, **given), preset, "local")
         if record and record.weights_path:
             return self.network(record)
-        if row.key == self.grid.shipped:
-            return self.network()
+        if checkpoint := self.grid.checkpoints(self.key).get(row.key):
+            return self.network(checkpoint=checkpoint)
         raise WeaklibError(f"The network of {row.title!r} is not here: this machine has not trained it at preset "
                            f"{preset}. To hear it, set records = \"local\" and run again.")
 

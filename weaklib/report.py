@@ -155,16 +155,18 @@ def check() -> list[str]:
 def publish(preset: str) -> int:
     """Copy this machine's records of a preset into the committed ones; returns how many there were.
 
-    The weights of each paper's row `Grid.shipped`, if they are here, become the checkpoint that comes with the package.
+    The weights of the rows in each paper's `Grid.checkpoints`, if they are here, become those that come with the
+    package.
     """
     published = set()
     for key in experiment.known():
         paper = experiment.load(key)
+        checkpoints = paper.grid.checkpoints(key)
         for sheet in paper.sheets(preset) if paper.grid.has(preset) else []:
             for row, found in sheet.records("local").items():
                 published.update(runs.publish(record, preset) for record in found)
-                if found and row.key == paper.grid.shipped and found[0].weights_path:
-                    ship(found[0], key)
+                if found and found[0].weights_path and (name := checkpoints.get(row.of or row.key)):
+                    ship(found[0], name)
     return len(published)
 
 

@@ -57,6 +57,8 @@ class Grid:
         By the id they have in ``tables/claims.csv``; what a study asks has its text with it.
     shipped : str
         Row whose model comes with the package; of a study, none.
+    companions : tuple of str
+        Rows whose models come with it too, since the notebooks compare it with them.
     headline : tuple
         For the README: a quantity, after what it is in words.
     others : tuple of Row
@@ -71,6 +73,11 @@ class Grid:
     shipped: str
     headline: tuple[str, object]
     others: tuple[Row, ...] = ()
+    companions: tuple[str, ...] = ()
+
+    def checkpoints(self, paper: str) -> dict[str, str]:
+        """Return the rows whose models come with the package, each with the name of its checkpoint."""
+        return {self.shipped: paper} | {row: f"{paper}-{row}" for row in self.companions} if self.shipped else {}
 
     def has(self, preset: str) -> bool:
         """Say whether there is a preset, or the one whose sizes it has."""

@@ -487,7 +487,7 @@ GRID = Grid(
     tables=(TABLE1, TABLE2, TABLE7, TABLE8, TABLE9A, TABLE9B, TABLE9C, TABLE9D, TABLE10, TABLE11, TABLE12, TABLE13,
             TABLE14, TABLE15A, TABLE15B,
             TABLE16, TABLE_CRITICS),
-    claims=CLAIMS, shipped="proposed_clap_src2",
+    claims=CLAIMS, shipped="proposed_clap_src2", companions=("clapsep_star_src2", "critic"),
     headline=("SDR from mixtures of 2 / from single sounds", Ratio(_cell("proposed_clap_src2"),
                                                                   _cell("clapsep_star_sup"))),
     others=(Row("critic", "Critic of audio and text", "critic", role="reference"),
