@@ -28,7 +28,8 @@ def run(cfg, **options):
 # Papers and rows
 
 def test_the_network_of_a_row_is_the_one_this_machine_trained_or_the_one_that_comes_along(home, monkeypatch):
-    monkeypatch.setattr(experiment.Experiment, "network", lambda self, record=None, checkpoint="": record.id if record else checkpoint)
+    monkeypatch.setattr(experiment.Experiment, "network",
+                        lambda self, record=None, checkpoint="": record.id if record else checkpoint)
     with pytest.raises(WeaklibError, match="'With sources' is not here.*preset laptop.*records = \"local\"") as e:
         paper.trained("best", "laptop")
     assert str(e.value).endswith(".") and "\n" not in str(e.value)

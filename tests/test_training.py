@@ -226,6 +226,37 @@ def test_history_is_the_mean_of_the_logged_losses(tmp_path):
         assert entry["loss"] == pytest.approx(sum(line["loss"] for line in part) / 10)
 
 
+def test_history_has_the_mean_of_each_term_over_the_steps_that_have_it(tmp_path):
+    def loss(model, batch):
+        parts = {"even" if batch["step"] % 2 == 0 else "odd": torch.tensor(float(batch["step"])),
+                 "bias": model.bias.square().sum()}
+        return parts["bias"], {"terms": parts}
+
+    model = torch.nn.Linear(1, 1)
+    history = fit(model, lambda step: {"x": torch.zeros(1, 1)}, loss, replace(PLAN, steps=8, validate_every=4),
+                  tmp_path, device="cpu")
+    assert [(entry["terms"]["even"], entry["terms"]["odd"]) for entry in history] == [(1.0, 2.0), (5.0, 6.0)]
+    assert [entry["terms"]["bias"] for entry in history] == pytest.approx([entry["loss"] for entry in history])
+
+
+def test_terms_are_the_first_players_and_do_not_reach_the_next(tmp_path):
+    p, given = game(), []
+    first, second = p["loss"]
+
+    def told(model, batch):
+        value, extra = first.loss(model, batch)
+        return value, extra | {"terms": {"all": value}}
+
+    def listening(model, batch):
+        given.append(set(batch))
+        return second.loss(model, batch)
+
+    p["loss"] = [replace(first, loss=told), replace(second, loss=listening)]
+    history = fit(plan=GAME, folder=tmp_path, **p)
+    assert [entry["terms"]["all"] for entry in history] == pytest.approx([entry["loss"] for entry in history])
+    assert not any("terms" in names for names in given)
+
+
 def test_learning_rate_by_hand():
     plan = Plan(steps=110, lr=1.0, warmup=10)
     assert plan.lr_at(0) == pytest.approx(0.1) and plan.lr_at(9) == pytest.approx(1.0)

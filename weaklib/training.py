@@ -168,7 +168,8 @@ def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, 
     loss : callable or list of Player
         ``loss(model, batch)`` -> scalar Tensor, a mean over the batch; ``batch["step"]`` counts steps from 0. With
         players, every step is one update of each, in the order given: all see the newest weights of the others. A
-        player's loss may return ``(value, extra)``, a dict of tensors that the players after it find in their batch.
+        loss may return ``(value, extra)``, where extra is a dict of tensors that the players after it find in their
+        batch; in it, ``terms`` is a dict of scalars of which the value is made, for the log.
     plan : Plan
     folder : path-like
         Keeps the checkpoint and the log; a run found there goes on.
@@ -191,7 +192,8 @@ def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, 
     -------
     history : list of dict
         One entry per validation (per `validate_every` steps): step, lr, loss (mean since the entry before), and
-        score where there is one. With players, lr and loss are the first one's, and losses has everyone's by name.
+        score where there is one; terms where the loss hands on some, each a mean over the steps that have it. With
+        players, lr, loss and terms are the first one's, and losses has everyone's by name.
 
     Raises
     ------
@@ -272,6 +274,10 @@ def summary(folder) -> list[dict]:
             if "players" in line:
                 entry["losses"] = {name: sum(x["players"][name]["loss"] for x in since) / len(since)
                                    for name in line["players"]}
+            found = [x["terms"] for x in since if "terms" in x]
+            if names := list(dict.fromkeys(name for terms in found for name in terms)):
+                values = {name: [terms[name] for terms in found if name in terms] for name in names}
+                entry["terms"] = {name: sum(x) / len(x) for name, x in values.items()}
             history.append(entry if line["score"] is None else {**entry, "score": line["score"]})
             since = []
     return history
@@ -290,7 +296,8 @@ class _Loss(nn.Module):
         with modules_in(self.precision, self.device):
             out = self.loss(self.model, batch)
         value, extra = out if isinstance(out, tuple) else (out, {})
-        return value, {name: x.detach() for name, x in extra.items()}
+        terms = {name: x.detach() for name, x in extra.get("terms", {}).items()}
+        return value, terms, {name: x.detach() for name, x in extra.items() if name != "terms"}
 
 
 class _Seat:
@@ -322,7 +329,7 @@ class _Seat:
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         with self._alone():
-            value, extra = self.loss(batch)
+            value, terms, extra = self.loss(batch)
             mean = self.fabric.all_reduce(value.detach().clone())  # not of this share alone: all stop, or none
             if not mean.isfinite():
                 raise WeaklibError(f"The loss of the {self.name} is {mean.item()} at step {batch['step'] + 1} of "
@@ -331,7 +338,10 @@ class _Seat:
             self.fabric.backward(value)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
         self.optimiser.step()
-        return {"loss": mean.item(), "lr": lr, "norm": norm.item()}, extra
+        told = {"loss": mean.item(), "lr": lr, "norm": norm.item()}
+        if terms:
+            told["terms"] = dict(zip(terms, self.fabric.all_reduce(torch.stack(list(terms.values()))).tolist()))
+        return told, extra
 
 
 def _seated(players: Iterable[Player], model, plan: Plan, fabric) -> list[_Seat]:

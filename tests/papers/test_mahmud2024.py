@@ -420,7 +420,9 @@ def formulas(batch, asked_of, cfg, prefix=""):
 
 
 def lesson(cfg, asked_of, *prefixes):
-    return method.Lesson(cfg, dict.fromkeys(prefixes or ("",), asked_of), Ear())
+    """The total loss of a batch."""
+    whole = method.Lesson(cfg, dict.fromkeys(prefixes or ("",), asked_of), Ear())
+    return lambda model, batch: whole(model, batch)[0]
 
 
 @pytest.mark.parametrize("positives", [False, True])
@@ -431,8 +433,10 @@ def test_losses_are_equations_2_3_5_and_6(asked_of, weights, asked, positives):
     batch = lesson_batch(asked_of)
     batch["share"][0, 1] = 0.5  # a caption of one phrase, asked for twice
     url, cnt, crl = formulas(batch, asked_of, cfg)
-    found = lesson(cfg, asked_of)(Stub(cfg), batch)
+    found, extra = method.Lesson(cfg, {"": asked_of}, Ear())(Stub(cfg), batch)
     assert found.item() == pytest.approx(weights[0] * cnt + weights[1] * crl + weights[2] * url, rel=1e-4)
+    terms = {name: x for name, x, weight in zip(("CNT", "CRL", "URL"), (cnt, crl, url), weights) if weight}
+    assert {name: x.item() for name, x in extra["terms"].items()} == pytest.approx(terms, rel=1e-4)
 
 
 def test_semi_supervised_adds_the_reconstruction_of_single_sounds(asked_of):
@@ -441,8 +445,10 @@ def test_semi_supervised_adds_the_reconstruction_of_single_sounds(asked_of):
     batch = lesson_batch(asked_of) | lesson_batch(asked_of, "s_", k=1)
     url, cnt, crl = formulas(batch, asked_of, cfg)
     singles = formulas(batch, asked_of, cfg, "s_")[0]
-    found = lesson(cfg, asked_of, "", "s_")(Stub(cfg), batch)
+    found, extra = method.Lesson(cfg, {"": asked_of, "s_": asked_of}, Ear())(Stub(cfg), batch)
     assert found.item() == pytest.approx(3.0 * singles + 0.7 * (0.1 * cnt + 5 * crl + 10 * url), rel=1e-4)
+    assert {name: x.item() for name, x in extra["terms"].items()} == pytest.approx(
+        {"URL": url, "CRL": crl, "CNT": cnt, "URL, single sounds": singles}, rel=1e-4)
 
 
 def test_supervised_learning_may_have_a_critic_too(asked_of):
@@ -517,7 +523,7 @@ def test_the_contrastive_loss_teaches_the_separator_and_nobody_else(asked_of, cr
     batch = lesson_batch(asked_of)
     batch["mixtures"] = batch["mixtures"].repeat(1, 1, 2)
     before = {name: x.clone() for name, x in critic.state_dict().items()}
-    method.Lesson(cfg, {"": asked_of}, critic)(model, batch).backward()
+    method.Lesson(cfg, {"": asked_of}, critic)(model, batch)[0].backward()
     learned = [p.grad.abs().max().item() for p in model.unet.parameters() if p.grad is not None]
     assert learned and max(learned) > 0 and np.isfinite(learned).all()
     assert all(p.grad is None for part in (critic, model.reader) for p in part.parameters())

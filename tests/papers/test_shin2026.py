@@ -178,6 +178,12 @@ def test_the_generators_loss_term_by_term(game):
             + 5 * F.l1_loss(a(batch["cqt_p"]), batch["z_p"]) + 7 * F.l1_loss(b(batch["z_p"]), batch["cqt_p"])
             + 0.55 * game)
     torch.testing.assert_close(value, want)
+    terms = made["terms"]
+    torch.testing.assert_close(terms["audio cycle"], F.l1_loss(back_c, batch["cqt_u"]))
+    torch.testing.assert_close(terms["reverse"], F.l1_loss(b(batch["z_p"]), batch["cqt_p"]))
+    torch.testing.assert_close(11 * terms["audio critic"] + 13 * terms["score critic"], game)
+    torch.testing.assert_close(2 * terms["audio cycle"] + 3 * terms["score cycle"] + 5 * terms["supervised"]
+                               + 7 * terms["reverse"] + 0.55 * game, want)
     torch.testing.assert_close(made["cqt_fake"], fake_c)
     torch.testing.assert_close(made["z_fake"], fake_z)
 

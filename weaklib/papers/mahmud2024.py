@@ -566,29 +566,33 @@ class Lesson:
 
     def __call__(self, model: Separator, batch: dict):
         loss = self.cfg.loss
-        terms = {prefix: self.weak(model, batch, prefix) for prefix in self.questions}
-        if len(terms) == 1:
-            return next(iter(terms.values()))
+        parts = {prefix: self.weak(model, batch, prefix) for prefix in self.questions}
+        if len(parts) == 1:
+            value, terms = next(iter(parts.values()))
+            return value, {"terms": terms}
         # Eq. 7: of the labelled part the reconstruction alone
-        return loss.supervised * terms["s_"] / max(loss.reconstruction, 1e-8) + loss.weak * terms[""]
+        (single, of_single), (mixed, of_mixed) = parts["s_"], parts[""]
+        terms = of_mixed | {f"{name}, single sounds": x for name, x in of_single.items()}
+        return loss.supervised * single / max(loss.reconstruction, 1e-8) + loss.weak * mixed, {"terms": terms}
 
     def weak(self, model: Separator, batch: dict, prefix: str):
-        """The total loss of a part of a batch (Eq. 6), a mean over it."""
+        """The total loss of a part of a batch (Eq. 6), a mean over it, and its terms without their weights."""
         cfg, loss = self.cfg, self.cfg.loss
         mixtures = batch[f"{prefix}mixtures"]
         if cfg.system == "mixit":
-            return losses.mixit(model(mixtures.sum(1)), mixtures)[0].mean()
+            return losses.mixit(model(mixtures.sum(1)), mixtures)[0].mean(), {}
         n_batch, n_mix, k = batch[f"{prefix}parts"].shape
         X = model.spectrum(mixtures)
         if cfg.scaled:
             X = X / X.sum(1).abs().square().mean((1, 2)).sqrt().clamp(min=1e-8)[:, None, None, None]
         size, mom = X.abs(), X.sum(1).abs()
         if cfg.system == "pit":
-            return self.permuted(model.logits(mom, None), size, mom)
+            return self.permuted(model.logits(mom, None), size, mom), {}
         if cfg.system == "classes":
-            return self.classified(model, X.flatten(0, 1), batch[f"{prefix}parts"].flatten(0, 1), mixtures.shape[-1])
+            parts = batch[f"{prefix}parts"].flatten(0, 1)
+            return self.classified(model, X.flatten(0, 1), parts, mixtures.shape[-1]), {}
         if cfg.system == "cosep":
-            return self.objects(model, batch, prefix, X, mom)
+            return self.objects(model, batch, prefix, X, mom), {}
         teaches = loss.contrastive > 0 and (prefix == "" or len(self.questions) == 1)
         single = k > 1 and (teaches or loss.consistency > 0)
         whole_of_mom = mom.repeat_interleave(n_mix, 0)                  # (batch * n_mix, freq, frame)
@@ -599,20 +603,23 @@ class Lesson:
         asked = self.asked(batch, prefix, n_whole > 0, single)
         logits = model.logits(torch.cat(heard + [about] * single), asked)[:, 0]
         whole, parts = logits[:n_whole], logits[n_whole:]
-        value = 0.0
+        terms, value = {}, 0.0
         if n_whole and loss.reconstruction:
-            value = value + loss.reconstruction * self.distance(whole, size.flatten(0, 1), whole_of_mom).mean()
+            terms["URL"] = self.distance(whole, size.flatten(0, 1), whole_of_mom).mean()
+            value = value + loss.reconstruction * terms["URL"]
         if single and loss.consistency:
             share = batch[f"{prefix}share"].flatten(0, 1)[..., None, None]
             added = (share * (parts.sigmoid() * about).unflatten(0, (-1, k))).sum(1)
             ref = size.flatten(0, 1)
-            value = value + loss.consistency * losses.weighted_l1(added, ref, losses.mask_weight(ref)).mean()
+            terms["CRL"] = losses.weighted_l1(added, ref, losses.mask_weight(ref)).mean()
+            value = value + loss.consistency * terms["CRL"]
         if teaches:
             masks = parts if single else whole
             of = (X.sum(1)[:, None].expand_as(X) if loss.asked == "mom" or not single else X).flatten(0, 1)
             est = model.sound(masks.sigmoid() * of.repeat_interleave(k, 0), mixtures.shape[-1])
-            value = value + loss.contrastive * self.taught(model, est, batch, prefix)
-        return value
+            terms["CNT"] = self.taught(model, est, batch, prefix)
+            value = value + loss.contrastive * terms["CNT"]
+        return value, terms
 
     def asked(self, batch: dict, prefix: str, whole: bool, single: bool) -> dict:
         """Questions about mixtures, about what is in them, or both, one after the other."""

@@ -418,7 +418,7 @@ def generation(model: Cycle, batch: dict, cfg: Config):
     + |G_sc(z_p) - C_p|``, means of absolute values; the weights are those of `Loss`. The discriminators judge fakes,
     and compare what was given with what comes back from the cycle.
     """
-    loss, step, value, made = cfg.loss, batch["step"], 0.0, {}
+    loss, step, value, made, terms = cfg.loss, batch["step"], 0.0, {}, {}
     paired, unpaired = "cqt_p" in batch, "cqt_u" in batch
     # Three calls do: what of a batch needs the same generator at the same time goes through it together.
     latent = model.to_latent(_joined(batch, "cqt"))
@@ -427,19 +427,23 @@ def generation(model: Cycle, batch: dict, cfg: Config):
     heard = model.heard(torch.cat([z_fake, _joined(batch, "z")]))
     cqt_back, cqt_fake, cqt_est = heard[:n], heard[n:2 * n], heard[2 * n:]
     if paired:
-        value = value + (loss.supervised * F.l1_loss(z_est, batch["z_p"])
-                         + loss.reverse * F.l1_loss(cqt_est, batch["cqt_p"]))
+        terms |= {"supervised": F.l1_loss(z_est, batch["z_p"]), "reverse": F.l1_loss(cqt_est, batch["cqt_p"])}
+        value = value + loss.supervised * terms["supervised"] + loss.reverse * terms["reverse"]
     if unpaired:
         z_back = model.to_latent(cqt_fake)
-        cycles = (loss.cycle_cqt * F.l1_loss(cqt_back, batch["cqt_u"])
-                  + loss.cycle_latent * F.l1_loss(z_back, batch["z_u"]))
-        game = sum(weight * fooling(critic, fake, back, real, loss.matching) for weight, critic, fake, back, real in (
-            (loss.adversarial_cqt, model.critic_cqt, cqt_fake, cqt_back, batch["cqt_u"]),
-            (loss.adversarial_latent, model.critic_latent, z_fake, z_back, batch["z_u"])) if weight)
+        terms |= {"audio cycle": F.l1_loss(cqt_back, batch["cqt_u"]), "score cycle": F.l1_loss(z_back, batch["z_u"])}
+        cycles = loss.cycle_cqt * terms["audio cycle"] + loss.cycle_latent * terms["score cycle"]
+        game = 0.0
+        for name, weight, critic, fake, back, real in (
+                ("audio critic", loss.adversarial_cqt, model.critic_cqt, cqt_fake, cqt_back, batch["cqt_u"]),
+                ("score critic", loss.adversarial_latent, model.critic_latent, z_fake, z_back, batch["z_u"])):
+            if weight:
+                terms[name] = fooling(critic, fake, back, real, loss.matching)
+                game = game + weight * terms[name]
         since = step - begin(cfg)
         value = value + losses.grown(since, cfg.ramp, 0.0) * (cycles + losses.grown(since, loss.warmup) * game)
         made = {"cqt_fake": cqt_fake, "z_fake": z_fake}
-    return value, made
+    return value, made | {"terms": terms}
 
 
 def _joined(batch: dict, name: str):
