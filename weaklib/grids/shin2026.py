@@ -24,27 +24,30 @@ def _small(width: int, **given) -> Config:
                      "loss": QUICK, "plan": PLAN} | given)
 
 
-def _kinds(vae: int, paired: int, both: int, told: int, much: int, few: float = 0.015, **vae_more) -> dict:
-    """Steps of the VAE, of trainings on pairs alone, and of those with unpaired data; steps before the anchor goes; and
-    steps where so much is paired that a training is not done with it sooner.
+def _kinds(vae: int, paired: int, both: int, told: int, much: int, ensembles: tuple[int, int, int],
+           n_blocks: int = 1, few: float = 0.015, **vae_more) -> dict:
+    """Steps of the VAE, of trainings on pairs alone, and of those with unpaired data; steps before the anchor goes;
+    steps where so much is paired that a training is not done with it sooner; steps of several instruments, on all
+    pairs, on few, and on few with unpaired data; and the residual blocks of each stage of a generator.
 
     Table 5 has 6 minutes of pairs and 60 without: of one hour in all, a tenth and ten times the smallest share.
     """
     def plan(steps):
         return {"plan": {"steps": steps, "warmup": min(PLAN.warmup, steps // 4), "validate_every": max(1, steps // 5)}}
 
-    piano, many = {"also": "guitar"}, {"corpus": "chamber", "scores": "chamber", "instruments": 11}
-    chamber = many | {"audio": "chamber_pool"}
+    generator, many = {"generator": {"n_blocks": n_blocks}}, {
+        "corpus": "chamber", "scores": "chamber", "instruments": 11}
+    piano, chamber = generator | {"also": "guitar"}, generator | many | {"audio": "chamber_pool", "batch": 8}
     scores = {"stage": "vae", "batch": 16} | vae_more
     return {"vae": scores | plan(vae), "chamber_vae": scores | many | plan(4 * vae),  # sparser scores, learned later
             "paired": piano | plan(paired), "both": piano | plan(both),
             "much_paired": piano | plan(much), "much_both": piano | plan(much),
             "stable": piano | plan(both) | {"paired": TOLD, "release": told},
             "shifted": piano | plan(both) | {"paired": TOLD, "release": told, "shift": 2},
-            "few": plan(paired) | {"paired": 0.001}, "few_both": plan(both) | {
+            "few": generator | plan(paired) | {"paired": 0.001}, "few_both": generator | plan(both) | {
                 "paired": 0.001, "audio_share": 0.01, "scores_share": 0.01},
-            "chamber": chamber | plan(paired), "few_chamber": chamber | plan(paired) | {"paired": few},
-            "few_chamber_both": chamber | plan(both) | {"paired": few}}
+            "chamber": chamber | plan(ensembles[0]), "few_chamber": chamber | plan(ensembles[1]) | {"paired": few},
+            "few_chamber_both": chamber | plan(ensembles[2]) | {"paired": few}}
 
 
 def _scores(batch: int, steps: int) -> dict:
@@ -61,9 +64,11 @@ MUSICNET = {"corpus": "musicnet_em", "scores": "musicnet_em_pool", "audio": "gar
 FEW_SONGS = MUSICNET | {"corpus": "musicnet_em_cover", "paired": 1.0}  # a corpus of three songs
 
 PRESETS = {
-    "smoke": Preset(_small(16, preset="smoke", n_frames=32, pool=8), _kinds(6, 4, 4, 2, 4, few=0.2)),
-    "laptop": Preset(_small(32), _kinds(350, 350, 400, 150, 1000)),
-    "gpu": Preset(_small(64, preset="gpu", n_frames=128, batch=16), _kinds(1500, 1500, 2000, 500, 4000)),
+    "smoke": Preset(_small(16, preset="smoke", n_frames=32, pool=8), _kinds(6, 4, 4, 2, 4, (4, 4, 4), few=0.2)),
+    "laptop": Preset(_small(32), _kinds(350, 350, 400, 150, 1000, (1000, 350, 400))),
+    "full": Preset(_small(32), _kinds(350, 600, 700, 300, 2400, (3000, 800, 1000), n_blocks=2)),
+    "gpu": Preset(_small(64, preset="gpu", n_frames=128, batch=16),
+                  _kinds(1500, 1500, 2000, 500, 4000, (6000, 1500, 2000), n_blocks=2)),
     "paper": Preset(Config(preset="paper", partners=True), {
         "vae": _scores(batch=128, steps=176_400),
         "chamber_vae": {"corpus": "musicnet_em", "scores": "musicnet_em", "instruments": 11} | _scores(64, 65_600),
