@@ -34,6 +34,9 @@ def test_the_network_of_a_row_is_the_one_this_machine_trained_or_the_one_that_co
         paper.trained("best", "laptop")
     assert str(e.value).endswith(".") and "\n" not in str(e.value)
     assert [paper.trained(row, "laptop") for row in ("plain", "tuned")] == ["toy", "toy-tuned"]  # come with the package
+    assert paper.trained("plain", "paper") == "toy"
+    with pytest.raises(WeaklibError, match="not here"):  # what it is compared with there is of another size
+        paper.trained("tuned", "paper")
     monkeypatch.setattr(experiment, "load", lambda key: paper)
     for row in ("best", "plain"):
         record = run(paper.config(row, "laptop", seed=1))

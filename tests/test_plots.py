@@ -405,10 +405,21 @@ def test_a_caption_stands_whole_under_the_figure_and_begins_its_alternative_text
     assert np.abs(after[:len(before)] - before).max() <= 20  # the figure itself stays as it is, but for few colours
     below = after[len(before):] < 128
     words, = captioned.texts[-1:]
-    assert words.get_text().replace("\n", " ") == f"{said} {plots.SPREAD}"
+    assert words.get_text() == f"{said} {plots.SPREAD}"
     written = np.flatnonzero(below.any(1))
     assert len(below) - written[-1] < 12 and written[0] < 8  # the last line is there, and the first is near the figure
-    assert not below[:, -4:].any() and 0.8 * width < np.flatnonzero(below.any(0))[-1]  # lines use the width
+    assert not below[:, -1:].any() and 0.8 * width < np.flatnonzero(below.any(0))[-1]  # lines use the width
+    with pytest.raises(WeaklibError, match="has a caption"):
+        plots.captioned(captioned, said)
+
+
+def test_a_caption_of_wide_letters_is_not_cut():
+    from io import BytesIO
+
+    from PIL import Image
+    figures = [plots.captioned(plots.rolls({"piano": np.eye(88)}), word * 60) for word in ("WM ", "il ")]
+    wide, narrow = (np.asarray(Image.open(BytesIO(plots.png(figure))).convert("L")) for figure in figures)
+    assert len(wide) > len(narrow) and (wide[-40:, -1] > 200).all()
 
 
 @pytest.mark.parametrize("seeds, told", [([1.0], ""), ([1.0, 2.0], plots.SPREAD)])

@@ -173,9 +173,10 @@ class Experiment:
 
     def network(self, record: runs.Record | None = None, checkpoint: str = ""):
         """Load the trained network of a record, or one that comes with the package, ready to be used; by default that
-        of the shipped row.
+        of the record's row, or else of the shipped one.
         """
-        tensors, config = runs.trained(record, checkpoint or self.key)
+        label = record.key["config"].get("label", "") if record else ""
+        tensors, config = runs.trained(record, checkpoint or self.grid.checkpoints(self.key).get(label, self.key))
         model = self.method.build(keys.decode(self.method.Config, config))
         model.load_state_dict(tensors)
         return model.eval()
@@ -192,7 +193,8 @@ class Experiment:
         record = runs.find(self.config(row, preset, seed, **given), preset, "local")
         if record and record.weights_path:
             return self.network(record)
-        if checkpoint := self.grid.checkpoints(self.key).get(row.key):
+        checkpoint = self.grid.checkpoints(self.key).get(row.key)
+        if checkpoint and (preset != "paper" or row.key == self.grid.shipped):  # companions go with small networks
             return self.network(checkpoint=checkpoint)
         raise WeaklibError(f"The network of {row.title!r} is not here: this machine has not trained it at preset "
                            f"{preset}. To hear it, set records = \"local\" and run again.")

@@ -46,7 +46,6 @@ from __future__ import annotations
 import base64
 import html
 import io
-import textwrap
 from functools import partial
 
 import numpy as np
@@ -64,8 +63,7 @@ MISSING, EXTRA, HIT = DISTINCT[0], DISTINCT[1], "#333333"
 LARGEST = 160.0  # points squared, of a marker in `trade`
 LIMIT = 30.0  # dB, from which on a difference has its full colour
 SHADES = 64  # colours of a picture that is stored
-SPREAD = "Points are means over seeds, and bars their standard deviation."
-LETTERS = 13.5  # of a caption, to an inch
+SPREAD = "A bar is the standard deviation over seeds, and its point their mean."
 HERTZ = (200, 500, 1000, 2000, 4000, 8000, 16000)  # where a mel scale has marks
 
 
@@ -101,13 +99,19 @@ def captioned(figure, text: str):
     -------
     matplotlib Figure
         The same one.
+
+    Raises
+    ------
+    WeaklibError
+        If it has a caption already.
     """
+    if figure.below:
+        raise WeaklibError("This figure has a caption; draw it again to give it another.")
     text = " ".join((text, figure.reading)).strip()
-    width = figure.get_figwidth()
-    lines = textwrap.wrap(text, int(LETTERS * width))
-    figure.text(0.01, 0, "\n".join(lines), ha="left", va="top", fontsize=9, linespacing=1.25,
-                parse_math=False)
-    figure.alt, figure.below = f"{text} {figure.alt}", np.ceil((0.16 * len(lines) + 0.06) * figure.dpi) / figure.dpi
+    written = figure.text(0.01, 0, text, ha="left", va="top", fontsize=9, linespacing=1.25, wrap=True,
+                          parse_math=False)
+    height = written.get_window_extent().height
+    figure.alt, figure.below = f"{text} {figure.alt}", np.ceil(height + 0.1 * figure.dpi) / figure.dpi
     return figure
 
 
@@ -871,4 +875,4 @@ def flows(panels: dict):
                      for title, (_, arrows, compared) in panels.items())
     plain = told.replace("*", "").replace("$", "").replace("\n", " ")
     return _close(figure, f"Boxes and arrows in panels. {plain}.",
-                  "Dashed boxes are what a network makes; dotted arrows join what is compared.")
+                  "Dashed boxes are made in training, the others are given; dotted arrows join what is compared.")

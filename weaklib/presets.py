@@ -23,5 +23,7 @@ def check(preset: str) -> str:
 
 
 def sizes(preset: str) -> str:
-    """Name the preset whose sizes `preset` has: ``full`` spends on more rows and seeds, at the sizes of ``laptop``."""
+    """Name the preset whose sizes `preset` has: ``full`` spends on more rows and seeds, with the corpora of ``laptop``
+    and, unless a grid has a ``full`` of its own, with its networks.
+    """
     return "laptop" if check(preset) == "full" else preset

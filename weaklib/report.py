@@ -156,12 +156,13 @@ def publish(preset: str) -> int:
     """Copy this machine's records of a preset into the committed ones; returns how many there were.
 
     The weights of the rows in each paper's `Grid.checkpoints`, if they are here, become those that come with the
-    package.
+    package, unless a more expensive preset has committed records.
     """
-    published = set()
+    published, cost = set(), presets.NAMES.index
     for key in experiment.known():
         paper = experiment.load(key)
-        checkpoints = paper.grid.checkpoints(key)
+        best = fullest(key)
+        checkpoints = paper.grid.checkpoints(key) if not best or cost(preset) >= cost(best) else {}
         for sheet in paper.sheets(preset) if paper.grid.has(preset) else []:
             for row, found in sheet.records("local").items():
                 published.update(runs.publish(record, preset) for record in found)
