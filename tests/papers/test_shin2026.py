@@ -144,6 +144,19 @@ def test_guests_come_by_their_share():
     assert not {x.sum().item() for x in draw(0)["cqt_u"]} & guests
 
 
+def test_scores_of_guests_come_by_the_same_share_and_are_of_other_pieces_than_their_audio():
+    cfg = replace(CYCLE, guest="piano", guest_share=0.5, guest_scores=True, batch=64)
+    task = method.task(cfg, "cpu")
+    (audio, heard), (scores, written) = task.draw.budget.guest, task.draw.budget.guest_scores
+    pieces = [{chunks.at[i][0] for i in chosen} for chunks, chosen in ((audio, heard), (scores, written))]
+    assert all(pieces) and not pieces[0] & pieces[1]
+    task.draw.latents["guest"].mean.fill_(9.0)
+    task.draw.latents["guest"].spread.zero_()
+    drawn = [(task.draw(step)["z_u"] == 9.0).flatten(1).all(1).float().mean().item() for step in range(12)]
+    assert sum(drawn) / 12 == pytest.approx(0.5, abs=0.1)
+    assert "guest_scores" not in replace(CYCLE, guest="piano").key()["config"]  # older records keep their keys
+
+
 def test_who_learns_when():
     assert [method.turns(replace(CYCLE, pre=2, release=4), step) for step in range(6)] == [
         (True, False)] * 2 + [(True, True)] * 2 + [(False, True)] * 2

@@ -86,7 +86,11 @@ def test_rows_that_are_compared_differ_in_what_is_compared_only():
     assert differ("r0_1_unpaired_shifted", "r0_1_unpaired_stable") == {"shift"}
     assert differ("r1_100_paired_unpaired", "maestro_test_plus_guitarset_audio") == {"guest"}
     assert differ("paired_only_0h47", "paired_unpaired_0h47") == {"audio_share", "scores_share", "plan"}
-    assert differ("paired_only_0h47", "paired_only_32h6") == {"paired"}
+    assert differ("paired_only_0h47", "paired_only_32h6") == {"paired", "plan"}
+    assert differ("r1_100_paired_unpaired", "critical_piano") == {"loss"}
+    assert differ("maestro_test_plus_guitarset_audio", "critical_guitar_audio") == {"loss"}
+    assert differ("critical_piano", "critical_guitar_audio") == {"guest"}
+    assert differ("critical_guitar_audio", "critical_guitar_scores") == {"guest_scores"}
     assert differ("r1_100_paired_only", "r1_100_paired_unpaired", "paper") == {"audio_share", "scores_share"}
 
 

@@ -37,6 +37,7 @@ from torch import nn
 
 from weaklib import constantq, corpora, evaluation, losses, metrics, runs, scoring, training
 from weaklib.files import WeaklibError
+from weaklib.keys import keyed
 from weaklib.models import VAE, Decoder, Discriminator, Encoder, Pool
 from weaklib.rolls import LOWEST, PITCHES
 from weaklib.specs import Transcribing
@@ -102,6 +103,7 @@ class Config(runs.Config):
     scores: str = "piano"        # where unpaired scores come from: not the paired ones
     guest: str = ""              # another corpus of unpaired audio
     guest_share: float = 0.5     # of the unpaired audio
+    guest_scores: bool = keyed(False, absent=False)  # whether it has that share of the unpaired scores, of other pieces
     preset: str = "laptop"       # of the corpora
     instruments: int = 1         # channels of the score; with 1, of all instruments together
 
@@ -279,14 +281,14 @@ class Budget:
 
     Attributes
     ----------
-    paired, audio, scores, guest : tuple of Chunks and array of int
-        Those with audio and score, and those with one of both. `guest` is audio from elsewhere, or None.
+    paired, audio, scores, guest, guest_scores : tuple of Chunks and array of int
+        Those with audio and score, and those with one of both; the last two are from elsewhere, or None.
     """
 
     def __init__(self, cfg: Config):
         train = Chunks(cfg.corpus, "train", cfg)
         chosen = paired_of(cfg, train)
-        self.paired, self.guest = (train, chosen), None
+        self.paired, self.guest, self.guest_scores = (train, chosen), None, None
         if not cfg.unpaired:
             return
         pools = [train if name == cfg.corpus else Chunks(name, "train", cfg, heard)
@@ -305,6 +307,9 @@ class Budget:
         if cfg.guest:
             guest = Chunks(cfg.guest, "train", cfg)
             self.guest = guest, np.arange(len(guest))
+            if cfg.guest_scores:
+                self.guest, self.guest_scores = ((guest, np.flatnonzero(self._half(guest, side, cfg)))
+                                                 for side in (0, 1))
 
     @staticmethod
     def _free(chunks: Chunks, side: int, cfg: Config, taken) -> np.ndarray:
@@ -312,10 +317,15 @@ class Budget:
         keep = np.ones(len(chunks), dtype=bool)
         keep[list(taken)] = False
         if cfg.audio == cfg.scores and not cfg.partners:
-            order = np.random.default_rng([DRAW, cfg.seed, 3]).permutation(len(chunks.rolls))
-            own = set(order[side::2].tolist())
-            keep &= [piece in own for piece, _ in chunks.at]
+            keep &= Budget._half(chunks, side, cfg)
         return np.flatnonzero(keep)
+
+    @staticmethod
+    def _half(chunks: Chunks, side: int, cfg: Config) -> np.ndarray:
+        """Whether each chunk is of the pieces that one side has, of two that share a corpus."""
+        order = np.random.default_rng([DRAW, cfg.seed, 3]).permutation(len(chunks.rolls))
+        own = set(order[side::2].tolist())
+        return np.array([piece in own for piece, _ in chunks.at], dtype=bool)
 
 
 class Latents:
@@ -342,6 +352,8 @@ class Batches:
             self.latents["p"] = Latents(vae, *budget.paired, cfg.shift)
         if cfg.unpaired:
             self.latents["u"] = Latents(vae, *budget.scores)
+        if budget.guest_scores:
+            self.latents["guest"] = Latents(vae, *budget.guest_scores)
 
     def __call__(self, step: int) -> dict:
         rng, batch = np.random.default_rng([self.cfg.seed, step]), {}
@@ -353,6 +365,10 @@ class Batches:
         if unpaired:
             batch["cqt_u"] = self._audio(rng)
             batch["z_u"] = self.latents["u"](self._some(rng, len(self.budget.scores[1])), rng)
+            if "guest" in self.latents:
+                invited = torch.from_numpy(rng.random(len(batch["z_u"])) < self.cfg.guest_share)
+                k = self._some(rng, len(self.budget.guest_scores[1]))
+                batch["z_u"][invited] = self.latents["guest"](k, rng)[invited]
         return batch
 
     def _audio(self, rng):
