@@ -246,6 +246,12 @@ def test_all_of_this_machines_records_are_published_and_the_shipped_weights_too(
     tuned = runs.get(paper.config("tuned", "full"), lambda *_: ({"second/error": [0.1]}, [], network), fresh=True)
     report.publish("full")
     assert weights.about(tmp_path / "package" / "checkpoints" / "toy-tuned.safetensors")["id"] == tuned.id
+    with torch.no_grad():
+        network.weight.mul_(2)
+    runs.get(paper.config("plain", "laptop"), lambda *_: ({"gain": [3.0]}, [], network), fresh=True)
+    report.publish("laptop")  # a cheaper preset leaves what is there
+    assert torch.equal(weights.load(tmp_path / "package" / "checkpoints" / "toy.safetensors")[0]["weight"],
+                       tensors["weight"])
     with pytest.raises(WeaklibError, match="smoke"):
         runs.get(paper.config("plain", "smoke"), lambda *_: ({"gain": [3.0]}, [], None))
         report.publish("smoke")
