@@ -14,6 +14,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -196,5 +197,9 @@ def test_an_editable_install_is_found_from_the_folder_above(tmp_path):
 def test_what_is_shipped_has_a_committed_record(paper):
     for name in experiment.load(paper).grid.checkpoints(paper).values():
         about = weights.about(weights.shipped(name))
-        assert any((ROOT / "results").glob(f"*/{paper}/runs/{about['id']}.json")), name
+        path = next((ROOT / "results").glob(f"*/{paper}/runs/{about['id']}.json"), None)
+        assert path, name
+        network = experiment.load(paper).network(runs.read(path))  # of its record, the packaged weights are its own
+        tensors, _ = weights.load(weights.shipped(name))
+        assert all(torch.equal(x.half(), tensors[key]) for key, x in network.state_dict().items() if key in tensors)
     assert runs.shipped(paper).key == weights.about(weights.shipped(paper))["key"]

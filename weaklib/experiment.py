@@ -20,7 +20,7 @@ from itertools import product
 from statistics import fmean
 from typing import TYPE_CHECKING, Protocol
 
-from weaklib import claims, keys, presets, runs, tables
+from weaklib import claims, keys, presets, runs, tables, weights
 from weaklib.files import WeaklibError
 from weaklib.grids import Grid, changed
 from weaklib.tables import Row, Table
@@ -172,11 +172,12 @@ class Experiment:
         return _listed(self.method.score(model, cfg)), history, model
 
     def network(self, record: runs.Record | None = None, checkpoint: str = ""):
-        """Load the trained network of a record, or one that comes with the package, ready to be used; by default that
-        of the record's row, or else of the shipped one.
+        """Load the trained network of a record, or one that comes with the package, ready to be used; by default the
+        one that is the record's, or else that of the shipped row.
         """
-        label = record.key["config"].get("label", "") if record else ""
-        tensors, config = runs.trained(record, checkpoint or self.grid.checkpoints(self.key).get(label, self.key))
+        packaged = self.grid.checkpoints(self.key).values() if record and not record.weights_path else ()
+        own = (name for name in packaged if weights.about(weights.shipped(name))["key"] == record.key)
+        tensors, config = runs.trained(record, checkpoint or next(own, self.key))
         model = self.method.build(keys.decode(self.method.Config, config))
         model.load_state_dict(tensors)
         return model.eval()

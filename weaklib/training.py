@@ -274,10 +274,11 @@ def summary(folder) -> list[dict]:
             if "players" in line:
                 entry["losses"] = {name: sum(x["players"][name]["loss"] for x in since) / len(since)
                                    for name in line["players"]}
-            found = [x["terms"] for x in since if "terms" in x]
-            if names := list(dict.fromkeys(name for terms in found for name in terms)):
-                values = {name: [terms[name] for terms in found if name in terms] for name in names}
-                entry["terms"] = {name: sum(x) / len(x) for name, x in values.items()}
+            terms = {}
+            for name, value in (term for x in since for term in x.get("terms", {}).items()):
+                terms.setdefault(name, []).append(value)
+            if terms:
+                entry["terms"] = {name: sum(values) / len(values) for name, values in terms.items()}
             history.append(entry if line["score"] is None else {**entry, "score": line["score"]})
             since = []
     return history

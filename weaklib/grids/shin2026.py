@@ -36,8 +36,8 @@ def _kinds(vae: int, paired: int, both: int, told: int, much: int, ensembles: tu
     def plan(steps):
         return {"plan": {"steps": steps, "warmup": min(PLAN.warmup, steps // 4), "validate_every": max(1, steps // 5)}}
 
-    generator, many = {"generator": {"n_blocks": n_blocks}}, {
-        "corpus": "chamber", "scores": "chamber", "instruments": 11}
+    generator = {"generator": {"n_blocks": n_blocks}}
+    many = {"corpus": "chamber", "scores": "chamber", "instruments": 11}
     piano, chamber = generator | {"also": "guitar"}, generator | many | {"audio": "chamber_pool", "batch": batch}
     scores = {"stage": "vae", "batch": 16} | vae_more
     return {"vae": scores | plan(vae), "chamber_vae": scores | many | plan(4 * vae),  # sparser scores, learned later
@@ -162,6 +162,7 @@ MODALITY = Table(
     ), splits={PIANO: ""}, corpora={PIANO: "corpus"}, floor=DEAF, caption=(
         "All rows have 1 % of the pairs. A row with audio alone or scores alone still has ten times the paired "
         f"amount of the other, as Section 5.3 of the paper says, and not none. {AVERAGES}"), stand_ins=PIANO_STAND_INS)
+
 
 def _critical(key: str, title: str, **guest) -> Row:
     """A row with a critic of scores that weighs more: what it wants is what the unpaired scores are like."""
