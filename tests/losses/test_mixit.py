@@ -61,6 +61,25 @@ def test_equals_brute_force(n_mix, n_src, consistent):
     assert torch.equal(assignment, expected_assignment)
 
 
+def nearly_right(n_mix, batch=64):
+    """Outputs whose errors are about as large as the threshold: three good ones and two weak ones."""
+    gen = torch.Generator().manual_seed(n_mix)
+    voices = torch.randn(batch, 3, 60, generator=gen, dtype=torch.float64)
+    owner = torch.nn.functional.one_hot(torch.arange(3) % n_mix, n_mix).mT.double()
+    noise = torch.randn(batch, 5, 60, generator=gen, dtype=torch.float64)
+    return torch.cat([voices, torch.zeros(batch, 2, 60)], 1) + 0.3 * noise, owner @ voices
+
+
+@pytest.mark.parametrize("n_mix", [2, 3])
+def test_the_threshold_takes_part_in_the_choice(n_mix):
+    est, ref = nearly_right(n_mix)
+    loss, assignment = mixit(est, ref, snr_max=6.0)
+    expected, chosen = brute_force(est, ref, snr_max=6.0)
+    torch.testing.assert_close(loss, expected, atol=1e-6, rtol=0)
+    assert torch.equal(assignment, chosen)
+    assert not torch.equal(brute_force(est, ref, snr_max=300.0)[1], chosen)  # else nothing would be tested
+
+
 def test_by_hand():
     """Two outputs, the second reference off by a quarter: -30 dB and 10 log10(1/16 + 0.001)."""
     est = torch.tensor([[[0.0, 1.0], [1.0, 0.0]]])
@@ -215,14 +234,15 @@ def test_approximations_are_ordered(n_mix, n_src):
     assert (flip < lsq - 0.01).any() and (exact < flip - 1e-3).any()  # else nothing would be tested
 
 
-def test_flips_end_where_no_single_flip_helps():
-    est, ref = signals(8, 7, 2, seed=2)
-    loss, assignment = mixit(est, ref, search="lsq+flip")
-    for m in range(7):
+@pytest.mark.parametrize("given, snr_max", [(lambda: signals(8, 7, 2, seed=2), 30.0), (lambda: nearly_right(2), 6.0)])
+def test_flips_end_where_no_single_flip_helps(given, snr_max):
+    est, ref = given()
+    loss, assignment = mixit(est, ref, search="lsq+flip", snr_max=snr_max)
+    for m in range(est.shape[1]):
         owner = assignment.argmax(1)
         owner[:, m] = 1 - owner[:, m]
-        for i in range(8):
-            flipped, _ = brute_force(est[i:i + 1], ref[i:i + 1], allowed=[owner[i].tolist()])
+        for i in range(len(est)):
+            flipped, _ = brute_force(est[i:i + 1], ref[i:i + 1], snr_max, allowed=[owner[i].tolist()])
             assert flipped.item() > loss[i].item() - 1e-6
 
 
