@@ -51,6 +51,22 @@ def problem(seed=0):
     return dict(model=model, draw=draw, loss=loss, validate=validate, device="cpu")
 
 
+def pictured(seed=0):
+    """The weights of a convolution that lie in memory with the channels last, and the moments with them."""
+    torch.manual_seed(seed)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Tanh(), torch.nn.Conv2d(4, 2, 2)).to(
+        memory_format=torch.channels_last)
+
+    def draw(step):
+        x = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(step))
+        return {"x": x, "y": x[:, :2, 1:4, 2:5]}
+
+    def loss(model, batch):
+        return (model(batch["x"]) - batch["y"]).square().mean()
+
+    return dict(model=model, draw=draw, loss=loss, validate=lambda model: -loss(model, draw(999)).item(), device="cpu")
+
+
 class Game(torch.nn.Module):
     """A generator with dropout, a critic with counters of its own, and a pool between them."""
 
@@ -95,7 +111,7 @@ def game(seed=0):
 
 
 def plans(make):
-    return {problem: PLAN, game: GAME}[make]
+    return {problem: PLAN, game: GAME, pictured: PLAN}[make]
 
 
 def same(a, b):
@@ -292,7 +308,7 @@ def test_early_stop(tmp_path):
     assert history[-1]["step"] == 20
 
 
-@pytest.mark.parametrize("make", [problem, game])
+@pytest.mark.parametrize("make", [problem, game, pictured])
 @pytest.mark.parametrize("stop", [1, 10, 17, 30, 39])
 def test_interrupted_run_ends_with_the_same_numbers(tmp_path, stop, make):
     whole, plan = make(), plans(make)

@@ -437,6 +437,10 @@ def _restore(path, model, average, best, players) -> _State:
             moments[name].setdefault(int(index), {})[kind] = x
         for player in players:
             player.optimiser.load_state_dict({**player.optimiser.state_dict(), "state": moments[player.name]})
+            # A file knows no order of axes in memory, and the fused optimiser takes the numbers as they lie there.
+            for parameter, found in player.optimiser.state.items():
+                found |= {kind: torch.empty_like(parameter).copy_(x) for kind, x in found.items()
+                          if x.shape == parameter.shape}
         return _State(**{**about, "best": -math.inf if about["best"] is None else about["best"]})
     except (KeyError, TypeError, ValueError, RuntimeError) as e:
         raise WeaklibError(f"Checkpoint {path} is of another model; nothing was changed: delete it to train "

@@ -258,6 +258,20 @@ def test_captions_with_fewer_phrases_share_what_they_count_for(monkeypatch):
     assert len(met) == 4
 
 
+@pytest.mark.parametrize("system", ["image", "sop"])
+def test_who_is_shown_pictures_of_captioned_sounds_is_not_asked_in_words(system):
+    """Each mixture with the pictures of its own recording, in training as in the test."""
+    cfg = config("clipsep_img_src2", system=system, corpus="captions", mixtures="captions", n_sources=3, batch=4)
+    draw = method.Batches(cfg)
+    batch, (part,) = draw(0), draw.parts.values()
+    sounds = torch.stack([item["mix"] for item in part.corpus])
+    for x, frames in zip(batch["mixtures"].flatten(0, 1), batch["frames"].flatten(0, 1)):
+        i = int((sounds / cfg.n_mixtures - x).abs().amax(-1).argmin())
+        assert torch.equal(frames[0], method._frames(part.corpus, i))
+    asked = method.Lesson(cfg, draw.questions, None).asked(batch, "", True, False)
+    assert list(asked) == ["frames"] and len(asked["frames"]) == 8
+
+
 # Networks
 
 @pytest.mark.parametrize("n_bins, rows", [(257, 32), (257, 64), (512, 128), (33, 33)])

@@ -305,7 +305,8 @@ def span(rng, x, n: int) -> slice:
 class Captioned:
     """Mixtures of captioned recordings, as `Moms`: ``parts`` are the phrases of a caption, as many as `n_sources`.
 
-    A caption with fewer has some of them more than once, and they then share what they count for.
+    A caption with fewer has some of them more than once, and they then share what they count for. Pictures, where they
+    are seen, are of the whole recording.
     """
 
     def __init__(self, corpus, cfg: Config, stream: int):
@@ -325,8 +326,12 @@ class Captioned:
             parts.append([index[one] for one in turn])
             share.append([1 / turn.count(one) for one in turn])
         parts, share = torch.tensor(parts).reshape(*ids.shape, k), torch.tensor(share).reshape(*ids.shape, k)
-        return {"mixtures": mixtures / self.cfg.n_mixtures, "whole": torch.tensor(whole).reshape(ids.shape),
-                "parts": parts, "share": share, "classes": parts}
+        batch = {"mixtures": mixtures / self.cfg.n_mixtures, "whole": torch.tensor(whole).reshape(ids.shape),
+                 "parts": parts, "share": share, "classes": parts}
+        if self.cfg.system in SEEN:
+            seen = torch.stack([_frames(self.corpus, int(i)) for i in ids.ravel()])
+            batch["frames"] = seen.unflatten(0, ids.shape)[:, :, None]  # one sequence for all that sounds
+        return batch
 
 
 @cache
