@@ -2,6 +2,7 @@
 import csv
 import io
 import re
+from itertools import product
 
 import pytest
 
@@ -279,6 +280,15 @@ def test_every_row_that_a_paper_prints_is_in_the_grid(key):
         assert len({(row.key, row.of, row.only) for row in table_.rows}) == len(table_.rows)
     own = {row for table_ in paper.grid.tables for row in table_.rows if not row.of} | set(paper.grid.others)
     assert len({(row.key, row.kind, row.changes.get("corpus")) for row in own}) == len(own)
+
+
+@pytest.mark.parametrize("key", experiment.PAPERS)
+def test_no_number_of_ours_is_shown_for_two_splits(key):
+    """A row that is tested on one of several corpora says on which."""
+    for table_ in experiment.load(key).grid.tables:
+        for row, metric in product(table_.rows, table_.metrics):
+            names = [table_.score(row, metric, split) for split in table_.splits if table_.covers(row, split)]
+            assert len(set(names)) == len(names), (table_.name, row.key)
 
 
 @pytest.mark.parametrize("key", experiment.PAPERS)

@@ -100,7 +100,8 @@ def test_every_row_makes_a_config_and_what_it_starts_from(preset):
             assert bool(one.heard) == (one.stage == "listened")
             assert not (one.start and "start" in shared.without)
             if one.reader:
-                assert one.reader.stage == {"clap": "critic", "clip": "sight", "image": "sight"}[one.system]
+                assert one.reader.stage == {"clap": "critic", "clip": "sight", **dict.fromkeys(method.SEEN, "sight")}[
+                    one.system]
             if one.teacher:
                 timbre = one.loss.teacher == "timbre" or one.heard
                 assert one.teacher.stage == ("timbre" if timbre else "critic")
@@ -256,6 +257,22 @@ def test_captions_with_fewer_phrases_share_what_they_count_for(monkeypatch):
         assert all(total == pytest.approx(1) for total in weight.values())
         met.add(caption)
     assert len(met) == 4
+
+
+@pytest.mark.parametrize("row", ["clipsep_img_star_sup", "sop_star_sup", "cosep_star_sup"])
+def test_what_sees_begins_with_what_was_learned_from_pictures_and_is_heard_at_unit_scale(monkeypatch, row):
+    """As those of the papers begin with CLIP and ImageNet; CLIPSep-Img alone leaves it as it is."""
+    torch.manual_seed(3)
+    sight, cfg = method.Sight(), config(row)
+    monkeypatch.setattr(method.runs, "weights_of", lambda cfg: sight.state_dict())
+    task = method.task(cfg, "cpu")
+    assert all(torch.equal(x, sight.state_dict()[name]) for name, x in task.model.reader.state_dict().items())
+    assert all(p.requires_grad == (cfg.system != "image") for p in task.model.reader.parameters())
+    frames = method._singles(cfg, task.draw.parts[next(iter(task.draw.parts))])["frames"]
+    with torch.no_grad():
+        tokens, embedding, _ = task.model.condition({"frames": frames})
+    assert torch.equal(tokens[:, 0], embedding)
+    assert embedding.mean(0).abs().max() < 1e-4 and float(embedding.std(0).mean()) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("system", ["image", "sop"])

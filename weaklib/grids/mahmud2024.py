@@ -31,10 +31,11 @@ def _kinds(first: int, then: int, critic: int, batch: int) -> dict:
         return {"batch": max(2, int(batch / n))}
 
     alone = {"batch": batch, "loss": {"contrastive": 0.0, "consistency": 0.0}}
-    whole = plan(first + then)
+    whole, longer = plan(first + then), plan((first + then) * 5 // 4)  # pictures differ more than words do
     return {"first": alone | plan(first), "goes_on": alone | plan(then), "alone": alone | whole,
             "blind": {"batch": 2 * batch} | whole, "taught": {"batch": batch} | whole,
-            **{f"objects{k}": shared(k) | whole for k in KS}, **{f"full{k}": shared(k) | plan(then) for k in KS},
+            "pictured": alone | longer, **{f"objects{k}": shared(k) | longer for k in KS},
+            **{f"full{k}": shared(k) | plan(then) for k in KS},
             **{f"semi{k}": shared(k - 0.5) | plan(then) for k in KS if k > 1},
             "critic": {"stage": "critic", "batch": 64} | plan(critic, 3e-3),
             "critic_short": {"stage": "critic", "batch": 64} | plan(max(2, critic // 10), 3e-3),
@@ -50,7 +51,8 @@ PRESETS = {
     "laptop": Preset(_small(8, 5, 128, 64), _kinds(400, 400, 800, 16)),
     "gpu": Preset(_small(32, 6, 256, 128, preset="gpu"), _kinds(3000, 3000, 4000, 32)),
     "paper": Preset(Config(preset="paper"), {
-        name: {"loss": {"contrastive": 0.0, "consistency": 0.0}} for name in ("first", "goes_on", "alone")} | {
+        name: {"loss": {"contrastive": 0.0, "consistency": 0.0}}
+        for name in ("first", "goes_on", "alone", "pictured")} | {
         name: {"stage": name.removesuffix("_short"), "published": "critic" in name} for name in (
             "critic", "critic_short", "sight", "timbre", "prompts", "listened")} | {"judge": {"stage": "timbre"}},
         {"instruments": "music21", "instruments_pool": "music21", "events": "vggsound", "captions": "audiocaps"},
@@ -97,8 +99,8 @@ def _role(k: int) -> str:
 
 def _asked(key: str, title: str, system: str, k: int, changes: dict, on: dict = MUSIC_21, **more) -> Row:
     """Mix-and-separate: a separator that has the first loss alone. `k` is 0 where a corpus has mixtures of its own."""
-    reader = {"clap": "critic", "clip": "sight", "image": "sight"}.get(system)
-    kind = f"objects{k}" if system == "cosep" else "alone"
+    reader = {"clap": "critic", "clip": "sight", "image": "sight", "sop": "sight", "cosep": "sight"}.get(system)
+    kind = {"cosep": f"objects{k}", "image": "pictured", "sop": "pictured"}.get(system, "alone")
     return Row(key, _titled(title, k), kind, {"system": system} | (_sources(k) if k else {}) | changes | on,
                {"reader": reader} if reader else {}, role=_role(k), method=title, **more)
 
@@ -226,8 +228,8 @@ def _supervised(key: str, share: int, on: dict = MUSIC_21, **more) -> Row:
                {"reader": "critic"}, role="supervised", method="Supervised", **more)
 
 
-def _foreign(key: str, words: str, k: int, mixtures: dict, singles: str, start: str) -> Row:
-    return _semi(key, 100, k, words, mixtures | {"singles": singles}, start, n_seeds=1)
+def _foreign(key: str, words: str, k: int, mixtures: dict, singles: str, start: str, only: str = MUSIC) -> Row:
+    return _semi(key, 100, k, words, mixtures | {"singles": singles}, start, only=only, n_seeds=1)
 
 
 TABLE2 = _table("2", "a few single sounds, and mixtures", (
@@ -247,7 +249,7 @@ TABLE2 = _table("2", "a few single sounds, and mixtures", (
             n_seeds=1) for s in (5, 75)),
     Row("unsup_audiocaps_src1to6", "Unsupervised, captions", changes=AUDIOCAPS, of="proposed", only=CAPS),
     _foreign("ssl_vgg_100_audiocaps_100_src1to6", "Single events, mixtures with captions", 3, AUDIOCAPS | CAPTION_LOSS,
-             "events", "start_captions")),
+             "events", "start_captions", CAPS)),
     "The training recordings are divided in two: a share of them is heard alone, as single sounds, and the rest only "
     "in mixtures.",
     MUSIC, VGG, CAPS)

@@ -52,6 +52,7 @@ READ = ("clap", "bert", "clip", "lass")  # systems that are asked in words
 SEEN = ("image", "sop", "cosep")         # with pictures
 BLIND = ("pit", "mixit", "classes")      # not at all
 STAGES = ("separator", "critic", "timbre", "sight", "prompts", "listened")
+LOOKED_AT = 500  # recordings at most whose pictures say how to centre and scale what is seen
 SETS, FEWER = 400, {"smoke": 40}  # different sets of classes that mixtures of a number of sources are made of
 N_FRAMES = 3    # pictures per recording
 TESTED = {"smoke": 8}  # mixtures per test; 120 elsewhere
@@ -466,7 +467,7 @@ class Separator(nn.Module):
             self.reader, n_embedding = (Sight() if cfg.system == "image" else Shared()).requires_grad_(False), D_SHARED
         if cfg.reader and cfg.reader.published:
             self.reader, n_token, n_embedding = None, LAION_TOKEN, LAION_SHARED
-        if cfg.system in ("sop", "cosep"):
+        if cfg.system in ("sop", "cosep"):  # it begins with what `reader` has learned, and learns on
             self.reader, n_embedding = Sight(cfg.net.n_features), cfg.net.n_features
         if cfg.system == "lass":
             self.reader, net["film"] = TextEncoder(n_embedding), "add"
@@ -487,26 +488,29 @@ class Separator(nn.Module):
 
     def condition(self, asked: dict):
         """Return tokens, embedding and lengths of questions, as the U-Net takes them."""
-        if "frames" in asked:
-            frames = asked["frames"]
-            if self.cfg.system == "image":
-                embedding = seen(self.reader, frames)
-            else:  # maxima over pictures, as over each
-                embedding = self.reader.features(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).amax(1)
-            return embedding[:, None], embedding, None
         if self.cfg.system == "lass":
             return asked["tokens"], self.reader(asked["tokens"], asked["lengths"]), asked["lengths"]
-        read = asked["pooled"] if self.reader is None else self.reader.read(asked["pooled"])
-        lengths = None if self.cfg.reader and self.cfg.reader.published else asked["lengths"]
-        return asked["tokens"], (read - self.centre) / self.spread, lengths
+        embedding = (self.embedded(asked) - self.centre) / self.spread
+        if self.cfg.system in SEEN:
+            return embedding[:, None], embedding, None
+        return asked["tokens"], embedding, None if self.cfg.reader and self.cfg.reader.published else asked["lengths"]
+
+    def embedded(self, asked: dict):
+        """What is read or seen, as it comes: (batch, n_embedding)."""
+        if self.cfg.system == "image":
+            return seen(self.reader, asked["frames"])
+        if self.cfg.system in SEEN:  # maxima over pictures, as over each
+            frames = asked["frames"]
+            return self.reader.features(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).amax(1)
+        return asked["pooled"] if self.reader is None else self.reader.read(asked["pooled"])
 
     @torch.no_grad()
     def settle(self, single: dict) -> None:
-        """Centre and scale what is read, over the questions about single sounds."""
-        if "pooled" in single and self.cfg.system != "lass":
-            read = single["pooled"] if self.reader is None else self.reader.read(single["pooled"])
-            self.centre.copy_(read.mean(0))
-            self.spread.copy_(read.std(0).mean().clamp(min=1e-6).expand_as(self.spread))
+        """Centre and scale what is read or seen, over the questions about single sounds."""
+        if self.cfg.system != "lass":
+            found = self.embedded(single)
+            self.centre.copy_(found.mean(0))
+            self.spread.copy_(found.std(0).mean().clamp(min=1e-6).expand_as(self.spread))
 
     def spectrum(self, x):
         """Spectra (..., freq, frame), of whole hops: the last frame repeats the one before it in the mask."""
@@ -827,11 +831,8 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
         own = model.reader.state_dict()
         model.reader.load_state_dict({name: x for name, x in runs.weights_of(cfg.reader).items() if name in own})
     draw = Batches(cfg)
-    if cfg.system in READ:
-        first = next(iter(draw.parts.values()))
-        names = list(getattr(first, "items", ()))
-        model.settle(first.questions([text.prompt([name]) for name in names] if hasattr(first, "sets")
-                                     else first.questions.prompts))
+    if cfg.system in READ + SEEN:
+        model.settle(_singles(cfg, next(iter(draw.parts.values()))))
     if cfg.start:
         anew = {name: x for name, x in model.state_dict().items() if name.startswith("timbre.")}  # begins at random
         model.load_state_dict(runs.weights_of(cfg.start) | anew)
@@ -839,6 +840,16 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
     tests = Tests(corpora.load(cfg.corpus, "validation", cfg.preset), 2, cfg.tested // 2, cfg.wording)
     return training.Task(model, draw, Lesson(cfg, draw.questions, teacher), evaluation.Criterion(
         CRITERION, lambda m: np.mean([metrics.si_sdr(est, item["sources"]).mean() for item, est in answers(m, tests)])))
+
+
+def _singles(cfg: Config, part: Moms | Captioned) -> dict:
+    """All questions about single sounds that a part of the batches has, or some of the pictures; of captions, of all.
+    """
+    items = getattr(part, "items", {})
+    if cfg.system in READ:
+        return part.questions([text.prompt([name]) for name in items] or part.questions.prompts)
+    chosen = [i for found in items.values() for i in found] or range(len(part.corpus))
+    return {"frames": torch.stack([_frames(part.corpus, i) for i in chosen[::-(-len(chosen) // LOOKED_AT)]])}
 
 
 def _taught(cfg: Config, device: str = "auto") -> nn.Module:
