@@ -1,4 +1,5 @@
 """Students get the notebooks without their solutions, teachers with them, and nobody's answers are lost."""
+import csv
 import re
 from pathlib import Path
 
@@ -60,3 +61,17 @@ def test_a_folder_without_notebooks_is_no_source(tmp_path):
     with pytest.raises(WeaklibError, match="no notebooks"):
         workshop.write(tmp_path, tmp_path / "workshop")
     assert not (tmp_path / "workshop").exists()
+
+
+def test_claims_for_discussion_are_those_that_do_not_hold_with_the_numbers_of_the_ledger():
+    """Of each paper at the preset of its headline."""
+    text = (ROOT / "docs" / "workshop.md").read_text(encoding="utf-8").partition("## Claims that do not hold here")[2]
+    shown = {cells[1].split(":")[0].strip(): cells for line in text.partition("\n## ")[0].splitlines()[6:]
+             if len(cells := line.split("|")) > 4}
+    with open(ROOT / "results" / "claims.csv", newline="", encoding="utf-8") as f:
+        ledger = [row for row in csv.DictReader(f) if row["verdict"] == "does not hold here"
+                  and row["preset"] == ("gpu" if row["paper"].startswith("wisdom") else "full")]
+    assert set(shown) == {row["claim_id"] for row in ledger}
+    for row in ledger:
+        here = re.findall(r"\d+\.?\d*", shown[row["claim_id"]][3])
+        assert here and set(here) <= set(re.findall(r"\d+\.?\d*", row["ours"])), row["claim_id"]

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from weaklib import audio, corpora, experiment, files, metrics, presets, runs, tables, text, training
@@ -265,14 +266,33 @@ def test_what_sees_begins_with_what_was_learned_from_pictures_and_is_heard_at_un
     torch.manual_seed(3)
     sight, cfg = method.Sight(), config(row)
     monkeypatch.setattr(method.runs, "weights_of", lambda cfg: sight.state_dict())
+    monkeypatch.setattr(method, "LOOKED_AT", 15)
     task = method.task(cfg, "cpu")
     assert all(torch.equal(x, sight.state_dict()[name]) for name, x in task.model.reader.state_dict().items())
     assert all(p.requires_grad == (cfg.system != "image") for p in task.model.reader.parameters())
-    frames = method._singles(cfg, task.draw.parts[next(iter(task.draw.parts))])["frames"]
+    part, = task.draw.parts.values()
+    items = [i for found in part.items.values() for i in found]
+    looked = items[::-(-len(items) // 15)]
+    assert 15 < len(items) and len({name for name, found in part.items.items() if set(found) & set(looked)}) > 10
+    frames = torch.stack([method._frames(part.corpus, i) for i in looked])
     with torch.no_grad():
         tokens, embedding, _ = task.model.condition({"frames": frames})
-    assert torch.equal(tokens[:, 0], embedding)
-    assert embedding.mean(0).abs().max() < 1e-4 and float(embedding.std(0).mean()) == pytest.approx(1, abs=1e-4)
+        seen = [sight.see(one) if cfg.system == "image" else sight.features(one) for one in frames]
+    # CLIP's vectors are averaged over the pictures of a recording; of maps, the maxima count
+    want = torch.stack([F.normalize(x.mean(0), dim=0) if cfg.system == "image" else x.amax(0) for x in seen])
+    want = (want - want.mean(0)) / want.std(0).mean()
+    assert torch.equal(tokens[:, 0], embedding) and torch.allclose(embedding, want, atol=1e-4)
+
+
+def test_what_is_read_is_heard_at_unit_scale(monkeypatch):
+    """Over the questions about single sounds, not about mixtures."""
+    critic = method.Clap(sr=8000)
+    monkeypatch.setattr(method.runs, "weights_of", lambda cfg: critic.state_dict())
+    task = method.task(replace(config("clapsep_star_src2"), start=None), "cpu")
+    part, = task.draw.parts.values()
+    asked = part.questions([f"The sound of {name.replace('_', ' ')}" for name in part.corpus.recordings])
+    _, embedding, _ = task.model.condition(asked)
+    assert embedding.mean(0).abs().max() < 1e-5 and float(embedding.std(0).mean()) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("system", ["image", "sop"])

@@ -54,7 +54,8 @@ PRESETS = {
         name: {"loss": {"contrastive": 0.0, "consistency": 0.0}}
         for name in ("first", "goes_on", "alone", "pictured")} | {
         name: {"stage": name.removesuffix("_short"), "published": "critic" in name} for name in (
-            "critic", "critic_short", "sight", "timbre", "prompts", "listened")} | {"judge": {"stage": "timbre"}},
+            "critic", "critic_short", "timbre", "prompts", "listened")} | {
+            "judge": {"stage": "timbre"}, "sight": {"stage": "sight", "pool": ("music21",)}},
         {"instruments": "music21", "instruments_pool": "music21", "events": "vggsound", "captions": "audiocaps"},
         without=("start",)),
 }
@@ -167,7 +168,8 @@ CLASSIFIED = (
             teacher=f"timbre_src{k}") for k in (2, 3, 4)))
 
 SYNTHETIC = ("Systems that are shown images (CLIPSep-Img, SOP and CoSep) see *synthetic frames*, pictures that the kit "
-             "draws of whatever sounds.")
+             "draws of whatever sounds, and, but at the preset `paper`, train a quarter longer than those that read. "
+             "SOP and CoSep begin with the kit's own network for images, as in the papers with one for ImageNet.")
 STAND_INS = {"instruments": "Corpus `instruments`, played by the kit, replaces MUSIC-21.",
              "events": "Corpus `events`, made by the kit, replaces VGGSound.",
              "captions": "Corpus `captions`, made by the kit, replaces AudioCaps."}

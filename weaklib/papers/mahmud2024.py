@@ -52,7 +52,7 @@ READ = ("clap", "bert", "clip", "lass")  # systems that are asked in words
 SEEN = ("image", "sop", "cosep")         # with pictures
 BLIND = ("pit", "mixit", "classes")      # not at all
 STAGES = ("separator", "critic", "timbre", "sight", "prompts", "listened")
-LOOKED_AT = 500  # recordings at most whose pictures say how to centre and scale what is seen
+LOOKED_AT = 500  # items at most whose pictures say how to centre and scale what is seen
 SETS, FEWER = 400, {"smoke": 40}  # different sets of classes that mixtures of a number of sources are made of
 N_FRAMES = 3    # pictures per recording
 TESTED = {"smoke": 8}  # mixtures per test; 120 elsewhere
@@ -126,7 +126,8 @@ class Config(runs.Config):
         steps=68_000, lr=1e-3, warmup=0, decay="constant", clip=math.inf, ema=0.0, validate_every=1360,
         precision="bf16-mixed"))
     start: Config | None = None  # the separator to go on from
-    reader: Config | None = None  # whose text or picture side reads the questions: of stage "critic" or "sight"
+    reader: Config | None = None  # whose text or picture side reads the questions, or with which SOP and CoSep begin
+                                  # to see: of stage "critic" or "sight"
     teacher: Config | None = None  # what hears the answers: of stage "critic" or "timbre"
     prompts: Config | None = None  # whose learned words stand before the names in questions, if not those of Table 6
     length: int = 0              # number of these words, and
@@ -353,6 +354,9 @@ def _seen(name: str, split: str, preset: str, i: int) -> np.ndarray:
     if hasattr(corpus, "recordings"):
         return pictures.frames(corpus, i, N_FRAMES)
     labels = corpus[i]["labels"]
+    if not labels:
+        raise WeaklibError(f"Nobody says what item {i} of {name} shows, so that the kit can draw no pictures of it; leave "
+                           "out the rows that are shown pictures.")
     return np.stack([pictures.frame(labels[k % len(labels)], corpus.rng(99, i, k)) for k in range(N_FRAMES)])
 
 
