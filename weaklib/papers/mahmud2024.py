@@ -355,8 +355,8 @@ def _seen(name: str, split: str, preset: str, i: int) -> np.ndarray:
         return pictures.frames(corpus, i, N_FRAMES)
     labels = corpus[i]["labels"]
     if not labels:
-        raise WeaklibError(f"Nobody says what item {i} of {name} shows, so that the kit can draw no pictures of it; leave "
-                           "out the rows that are shown pictures.")
+        raise WeaklibError(f"Nobody says what item {i} of {name} shows, so that the kit can draw no pictures of it; "
+                           "leave out the rows that are shown pictures.")
     return np.stack([pictures.frame(labels[k % len(labels)], corpus.rng(99, i, k)) for k in range(N_FRAMES)])
 
 
