@@ -1,7 +1,7 @@
 """Rows, presets and claims of *Weakly-supervised Audio Separation via Bi-modal Semantic Similarity* (Mahmud, 2024)."""
 from weaklib.claims import Bound, Cell, Claim, Gap, Ratio, every, order
 from weaklib.grids import Grid, Preset
-from weaklib.papers.mahmud2024 import Config, Loss, Net
+from weaklib.papers.mahmud2024 import SEEN, Config, Loss, Net
 from weaklib.tables import Metric, Row, Table
 from weaklib.training import Plan
 
@@ -100,8 +100,8 @@ def _role(k: int) -> str:
 
 def _asked(key: str, title: str, system: str, k: int, changes: dict, on: dict = MUSIC_21, **more) -> Row:
     """Mix-and-separate: a separator that has the first loss alone. `k` is 0 where a corpus has mixtures of its own."""
-    reader = {"clap": "critic", "clip": "sight", "image": "sight", "sop": "sight", "cosep": "sight"}.get(system)
-    kind = {"cosep": f"objects{k}", "image": "pictured", "sop": "pictured"}.get(system, "alone")
+    reader = {"clap": "critic", "clip": "sight", **dict.fromkeys(SEEN, "sight")}.get(system)
+    kind = f"objects{k}" if system == "cosep" else "pictured" if system in SEEN else "alone"
     return Row(key, _titled(title, k), kind, {"system": system} | (_sources(k) if k else {}) | changes | on,
                {"reader": reader} if reader else {}, role=_role(k), method=title, **more)
 
