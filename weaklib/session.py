@@ -14,10 +14,10 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context
+from multiprocessing import get_context
 from pathlib import Path
 
 from weaklib import experiment, files, headless, inventory, jobs, planning, presets, progress, report, runs
@@ -271,23 +271,25 @@ def execute(notebooks: list[Notebook], args) -> dict[Path, Outcome]:
         names = [notebook.path.stem for notebook in notebooks if notebook.path not in outcomes][:n]
         return f"{len(outcomes)} of {len(notebooks)} notebooks done, under way: {', '.join(names)}"
 
-    with ProcessPoolExecutor(n, mp_context=get_context("spawn")) as pool, progress.telling(line, sys.stdout):
-        futures = {pool.submit(headless.alone, **_order(notebook, args), threads=threads, quiet=True): notebook
-                   for notebook in notebooks}
+    with ThreadPoolExecutor(n) as pool, progress.telling(line, sys.stdout):
+        futures = {pool.submit(_apart, **_order(notebook, args), threads=threads): notebook for notebook in notebooks}
         try:
             for future in as_completed(futures):
-                try:
-                    outcome = future.result()
-                except BrokenProcessPool:  # takes all that have not ended with it
-                    for process in active_children():  # what they execute would let them outlive a polite request
-                        process.kill()
-                    outcome = Outcome(futures[future].path.stem, "failed", note="The process that executed it was "
-                                      "killed, perhaps for want of memory; run it again with --jobs 1.")
-                done(futures[future], outcome)
+                done(futures[future], future.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return outcomes
+
+
+def _apart(**order) -> Outcome:
+    """Execute a notebook in a process of its own, whose death takes no other notebook with it."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        try:
+            return process.submit(headless.alone, **order, quiet=True).result()
+        except BrokenProcessPool:
+            return Outcome(order["source"].stem, "failed", note="The process that executed it was killed, perhaps for "
+                           "want of memory; run it again with --jobs 1.")
 
 
 def label(notebook: Notebook, args) -> str:
