@@ -8,7 +8,9 @@ process grows during the first one; each measurement has a process of its own. `
 ``MixITLossWrapper``, if it can be imported.
 
 A training step is one of wisdom2020's laptop network with 4, 8 and 16 outputs (8 mixtures of mixtures of 4 s): forward,
-backward and the optimiser. It is timed with MixIT alone, and with the losses that wisdom2021 adds.
+backward and the optimiser. It is timed with MixIT alone, and with the losses that wisdom2021 adds. One with 16
+outputs has 1.36 times the multiplications of one with 4 (13.0 and 17.8 GFLOP), whatever the loss costs: the last layer
+makes a mask for each output.
 """
 from __future__ import annotations
 
