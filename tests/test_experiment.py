@@ -9,7 +9,7 @@ import pytest
 import torch
 import toy
 
-from weaklib import experiment, jobs, runs, training
+from weaklib import claims, experiment, jobs, presets, runs, training
 from weaklib.files import WeaklibError
 
 paper = toy.PAPER
@@ -79,6 +79,19 @@ def test_every_row_of_every_preset_has_a_config_of_its_own(key):
         assert len({cfg.id for cfg in configs}) == len(own)
         assert [cfg.label for cfg in configs] == [row.key for row in own]
         assert {cfg.preset for cfg in configs} <= ({"laptop", "gpu"} if preset in ("full", "gpu") else {preset})
+
+
+@pytest.mark.parametrize("key", experiment.known())
+def test_a_row_that_a_claim_compares_has_all_seeds(key):
+    found = experiment.load(key)
+    preset = "full" if found.grid.has("full") else "gpu"
+    cells = set(claims.compared(found.grid.claims))
+    assert cells
+    for sheet in found.sheets(preset):
+        for row in sheet.rows:
+            if any(cell.row == row.key and cell.corpus in (None, sheet.corpus(row, cell.split)) for cell in cells):
+                every = {found.config(row, preset, seed).id for seed in range(presets.SEEDS[preset])}
+                assert {cfg.id for cfg in sheet.configs(row)} == every, row.key
 
 
 @pytest.mark.parametrize("papers, grids, says", [

@@ -11,8 +11,8 @@ Values
     Numbers by row, corpus, metric, split and seed.
 Cell, Gap, Ratio, Either, Peak
     Quantities.
-Bound, order, largest, Some, Claim
-    Tests.
+Bound, order, largest, Some, Claim, compared
+    Tests, and the cells that they compare.
 Result, judge
     What became of them.
 ledger, markdown
@@ -25,8 +25,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import resources
 from statistics import mean, stdev
 
@@ -312,6 +312,19 @@ class Claim:
     @property
     def words(self) -> str:
         return "; ".join(test.words for test in self.tests)
+
+
+def compared(claim) -> Iterator[Cell]:
+    """Yield the cells that a claim, or a part of one, is made of, at whatever depth."""
+    if isinstance(claim, Cell):
+        yield claim
+    elif isinstance(claim, dict):
+        yield from compared(list(claim.values()))
+    elif isinstance(claim, (list, tuple)):
+        for part in claim:
+            yield from compared(part)
+    elif is_dataclass(claim):
+        yield from compared([getattr(claim, f.name) for f in fields(claim)])
 
 
 # Verdicts

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from statistics import median
 
 from weaklib import experiment, files, runs
-from weaklib.claims import Cell
+from weaklib.claims import compared
 from weaklib.files import WeaklibError
 
 #: Value of a row; see the module. A later seed is worth `LATER` as much as the one before.
@@ -42,25 +42,13 @@ TWO_THREADS = 1.45  # runs had two threads once; with one they take this much lo
 def gains(paper: str, preset: str, seeds: int | None = None) -> dict[str, float]:
     """What each run of a paper's tables is worth, by its digest: the sum over the rows that it fills."""
     loaded, worth = experiment.load(paper), {}
-    claimed = set(_rows(list(loaded.grid.claims.values())))
+    claimed = {cell.row for cell in compared(loaded.grid.claims)}
     for sheet in loaded.sheets(preset, seeds):
         for row in sheet.rows:
             value = HEADLINE if row.headline else CLAIMED if row.key in claimed else OTHER
             for config in sheet.configs(row):
                 worth[config.digest] = worth.get(config.digest, 0.0) + value * LATER ** config.seed
     return worth
-
-
-def _rows(claim) -> Iterator[str]:
-    """Rows of the cells that a claim is made of, at whatever depth."""
-    if isinstance(claim, Cell):
-        yield claim.row
-    elif isinstance(claim, (list, tuple)):
-        for part in claim:
-            yield from _rows(part)
-    elif is_dataclass(claim):
-        for f in fields(claim):
-            yield from _rows(getattr(claim, f.name))
 
 
 def open_runs(configs: Iterable[runs.Config], fresh: bool = False) -> dict[str, runs.Config]:

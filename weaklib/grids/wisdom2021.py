@@ -142,7 +142,7 @@ WEIGHTS = {m: (best / 4, best, 4 * best) for m, best in BEST.items()}
 SEMANTIC_SWEEP = {"start": "labelled_pretrain_m4", "kind": "labelled"}
 SWEPT = tuple(row for m in OUTPUTS for row in (
     *_sweep("l1l2", "l1/l2", m, WEIGHTS[m], lambda w: {"sparsity": w},
-            {BEST[m]: f"yfcc_sparsity_m{m}"}, compared=(WEIGHTS[m][-1],)),
+            {BEST[m]: f"yfcc_sparsity_m{m}"}, compared=WEIGHTS[m]),
     *_sweep("l1", "l1", m, WEIGHTS[m], lambda w: {"sparsity": w, "kind": "l1"},
             compared=(BEST[m],)),
     *_sweep("cov", "covariance", m, (1.0, 32.0), lambda w: {"covariance": w}, compared=(1.0,)),
