@@ -283,7 +283,10 @@ def execute(notebooks: list[Notebook], args) -> dict[Path, Outcome]:
 
 
 def _apart(**order) -> Outcome:
-    """Execute a notebook in a process of its own, whose death takes no other notebook with it."""
+    """Execute a notebook in a process of its own, whose death takes no other notebook with it.
+
+    One pool for all would do, but in Python 3.11 it may not watch a worker that it has spawned after the first.
+    """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         try:
             return process.submit(headless.alone, **order, quiet=True).result()
