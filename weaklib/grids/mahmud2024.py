@@ -34,6 +34,7 @@ def _kinds(first: int, then: int, critic: int, batch: int) -> dict:
     whole, longer = plan(first + then), plan((first + then) * 5 // 4)  # pictures differ more than words do
     return {"first": alone | plan(first), "goes_on": alone | plan(then), "alone": alone | whole,
             "blind": {"batch": 2 * batch} | whole, "taught": {"batch": batch} | whole,
+            "classified": {"batch": max(2, batch // 2)} | whole,  # of which each mixture is heard by itself
             "pictured": alone | longer, **{f"objects{k}": shared(k) | longer for k in KS},
             **{f"full{k}": shared(k) | plan(then) for k in KS},
             **{f"semi{k}": shared(k - 0.5) | plan(then) for k in KS if k > 1},
@@ -109,8 +110,9 @@ def _asked(key: str, title: str, system: str, k: int, changes: dict, on: dict = 
 def _blind(key: str, title: str, system: str, k: int, changes: dict, on: dict = MUSIC_21, teacher: str = "",
            **more) -> Row:
     """A separator that is not asked."""
-    return Row(key, _titled(title, k), "blind", {"system": system} | _sources(k) | changes | on,
-               {"teacher": teacher} if teacher else {}, role=_role(k), method=title, **more)
+    kind, starts = ("classified", {"teacher": teacher}) if teacher else ("blind", {})
+    return Row(key, _titled(title, k), kind, {"system": system} | _sources(k) | changes | on, starts, role=_role(k),
+               method=title, **more)
 
 
 def _first(key: str, k: int, changes: dict) -> Row:
@@ -142,7 +144,8 @@ def _semi(key: str, share: int, k: int = 2, words: str = "", changes: dict = MUS
 # Tables 1 and 12: MUSIC. Unstarred systems have the U-Net without residual blocks and attention.
 
 CONCURRENT, BEFORE = ({"loss": {"teacher": name}} for name in ("concurrent", "timbre"))
-WEAK_SUP = VANILLA | {"loss": {"contrastive": 0.1, "teacher": "timbre"}}
+#: The weight of the classifier is ours; with that of the critic, a tenth of it, it hardly counts.
+WEAK_SUP = VANILLA | {"loss": {"contrastive": 1.0, "teacher": "timbre"}}
 PICTURED = (("clipsep_img", "CLIPSep-Img", "image", VANILLA | BCE), ("clipsep_img_star", "CLIPSep-Img*", "image", BCE),
             ("cosep_star", "CoSep*", "cosep", {}), ("sop_star", "SOP*", "sop", BCE))
 WORDED = (("clipsep_text", "CLIPSep-Text", "clip", VANILLA | BCE), ("clipsep_text_star", "CLIPSep-Text*", "clip", BCE),

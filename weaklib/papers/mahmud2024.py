@@ -685,18 +685,20 @@ class Lesson:
 
         X : complex, (n, freq, frame); parts : (n, k), its classes.
         """
-        size, k = X.abs(), parts.shape[1]
+        size = X.abs()
         masks = model.logits(size, None).sigmoid()
         own = masks.gather(1, parts[..., None, None].expand(-1, -1, *size.shape[1:]))
-        there = F.one_hot(parts, masks.shape[1]).amax(1)[..., None, None]
         est = model.sound((own * X[:, None]).flatten(0, 1), length)
         named = F.one_hot(parts.flatten(), masks.shape[1]).float()
         ref = losses.mask_weight(size)
         whole = losses.weighted_l1((own * size[:, None]).sum(1), size, ref).mean()
-        silent = losses.weighted_l1(((1 - there) * masks * size[:, None]).sum(1), torch.zeros_like(size), ref).mean()
+        # The mean over classes that are not there. Their sum silences all, before the network knows who is.
+        absent = 1 - F.one_hot(parts, masks.shape[1]).amax(1).float()
+        other = torch.einsum("nc,ncft->nft", absent / absent.sum(1, keepdim=True), masks) * size
+        silent = losses.weighted_l1(other, torch.zeros_like(size), ref).mean()
         loss = self.cfg.loss
         heard = self.teacher(est, **_spoiled(self.cfg))
-        return loss.contrastive * entropy(heard, named) + loss.reconstruction * (whole + silent / k)
+        return loss.contrastive * entropy(heard, named) + loss.reconstruction * (whole + silent)
 
     def objects(self, model: Separator, batch: dict, prefix: str, X, mom):
         """CoSep: the masks of a mixture's objects add up to its share, and what they let through has their class."""
