@@ -817,6 +817,34 @@ def test_cosep_wants_objects_to_add_up_to_a_share_and_to_have_their_class():
     assert lesson.objects(model, batch, "", X, mom).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_cosep_with_a_classifier_of_mixtures_does_not_agree_with_it_on_a_code(monkeypatch):
+    """It learns from the mixtures alone, whatever the masks let through, and its opinion still reaches the masks."""
+    monkeypatch.setattr(method, "_classes", lambda cfg: ("a", "b", "c"))
+    X, masks = torch.randn(1, 2, 6, 4, dtype=torch.complex64), torch.rand(2, 1, 6, 4, requires_grad=True)
+    batch = {"frames": torch.zeros(1, 2, 1, 1, 3, 8, 8), "mixtures": torch.randn(1, 2, 24),
+             "classes": torch.tensor([[[0], [2]]])}
+
+    class Loud(Given):
+        def sound(self, X, length):
+            return X.abs().flatten(1)
+
+    model = Loud(masks)
+    model.timbre = nn.Linear(24, 3)
+    weights = list(model.timbre.parameters())
+
+    def gradients(objects):
+        loss = method.Loss(objects=objects, teacher="concurrent")
+        value = method.Lesson(method.Config(system="cosep", loss=loss), {}, None).objects(
+            model, batch, "", X, X.sum(1).abs())
+        return torch.autograd.grad(value, [masks, *weights], allow_unused=True)
+
+    own = nn.functional.binary_cross_entropy_with_logits(
+        model.timbre(batch["mixtures"][0]), torch.eye(3)[[0, 2]], reduction="sum") / 2
+    for found, expected in zip(gradients(0.5)[1:], torch.autograd.grad(own, weights)):
+        assert torch.allclose(found, 0.5 * expected, atol=1e-6)
+    assert not torch.allclose(gradients(0.5)[0], gradients(0.0)[0])
+
+
 def test_a_classifier_that_is_trained_along_hears_answers_and_learns_from_mixtures(monkeypatch):
     monkeypatch.setattr(method, "_classes", lambda cfg: ("a", "b", "c"))
     model = nn.Module()

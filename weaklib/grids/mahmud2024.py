@@ -32,10 +32,11 @@ def _kinds(first: int, then: int, critic: int, batch: int) -> dict:
 
     alone = {"batch": batch, "loss": {"contrastive": 0.0, "consistency": 0.0}}
     whole, longer = plan(first + then), plan((first + then) * 5 // 4)  # pictures differ more than words do
+    named = {"loss": {"teacher": "concurrent", "objects": 0.005}}  # losses of spectra that are scaled are small
     return {"first": alone | plan(first), "goes_on": alone | plan(then), "alone": alone | whole,
             "blind": {"batch": 2 * batch} | whole, "taught": {"batch": batch} | whole,
             "classified": {"batch": max(2, batch // 2)} | whole,  # of which each mixture is heard by itself
-            "pictured": alone | longer, **{f"objects{k}": shared(k) | longer for k in KS},
+            "pictured": alone | longer, **{f"objects{k}": shared(k) | named | longer for k in KS},
             **{f"full{k}": shared(k) | plan(then) for k in KS},
             **{f"semi{k}": shared(k - 0.5) | plan(then) for k in KS if k > 1},
             "critic": {"stage": "critic", "batch": 64} | plan(critic, 3e-3),
@@ -171,8 +172,9 @@ CLASSIFIED = (
             teacher=f"timbre_src{k}") for k in (2, 3, 4)))
 
 SYNTHETIC = ("Systems that are shown images (CLIPSep-Img, SOP and CoSep) see *synthetic frames*, pictures that the kit "
-             "draws of whatever sounds, and, but at the preset `paper`, train a quarter longer than those that read. "
-             "SOP and CoSep begin with the kit's own network for images, as in the papers with one for ImageNet.")
+             "draws of whatever sounds. But at the preset `paper`, they train a quarter longer than those that read, "
+             "and CoSep's classifier learns from mixtures instead of from what is separated. SOP and CoSep begin with "
+             "the kit's own network for images, as in the papers with one for ImageNet.")
 STAND_INS = {"instruments": "Corpus `instruments`, played by the kit, replaces MUSIC-21.",
              "events": "Corpus `events`, made by the kit, replaces VGGSound.",
              "captions": "Corpus `captions`, made by the kit, replaces AudioCaps."}

@@ -21,7 +21,8 @@ reads MiniLM vectors. Pictures are drawn, not filmed. The network is the paper's
 rows towards high frequencies (`Config.rows`), and scaled by its level. Trained for minutes, the full loss needs a start
 from a model that had the first loss alone (`Config.start`), an audio-text model that has heard masked and noisy sound,
 as it then hears while it teaches (`Config.augment`), and items of one class as positives of each other
-(`Loss.positives`). The preset ``paper`` has none of that.
+(`Loss.positives`). The classifier that CoSep trains along learns from mixtures (`Loss.teacher`): one that learns from
+what is separated, as published, soon agrees with the separator on a code. The preset ``paper`` has none of that.
 """
 from __future__ import annotations
 
@@ -672,13 +673,18 @@ class Lesson:
         target = F.one_hot(batch[f"{prefix}classes"].flatten(), len(_classes(cfg))).float()
         if cfg.loss.teacher == "timbre":
             return entropy(self.teacher(est, **spoiled), target)
-        # Concurrent: it learns from the mixtures, and holds still while it hears answers.
+        named, learned = self.along(model, est, batch, prefix)
+        return entropy(named, target) + learned
+
+    def along(self, model: Separator, est, batch: dict, prefix: str):
+        """What a classifier that is trained along says of answers (n, time), logits, and what it learns from itself:
+        the mixtures. While it hears answers it holds still, or the two agree on a code.
+        """
+        spoiled, classes = _spoiled(self.cfg), batch[f"{prefix}classes"]
         still = {name: p.detach() for name, p in model.timbre.named_parameters()}
-        mixtures = batch[f"{prefix}mixtures"].flatten(0, 1)
-        of = target.unflatten(0, (len(mixtures), -1)).amax(1)
-        heard = torch.func.functional_call(model.timbre, still, (est,), spoiled)
-        return (entropy(heard, target)
-                + entropy(model.timbre(mixtures, **spoiled), of))
+        named = torch.func.functional_call(model.timbre, still, (est,), spoiled)
+        there = F.one_hot(classes.flatten(0, 1), len(_classes(self.cfg))).amax(1).float()
+        return named, entropy(model.timbre(batch[f"{prefix}mixtures"].flatten(0, 1), **spoiled), there)
 
     def classified(self, model: Separator, X, parts, length: int):
         """Weak-Sup: a classifier hears what each mask of a class lets through, and what is there adds up.
@@ -701,7 +707,10 @@ class Lesson:
         return loss.contrastive * entropy(heard, named) + loss.reconstruction * (whole + silent)
 
     def objects(self, model: Separator, batch: dict, prefix: str, X, mom):
-        """CoSep: the masks of a mixture's objects add up to its share, and what they let through has their class."""
+        """CoSep: the masks of a mixture's objects add up to its share, and what they let through has their class.
+
+        That is said by a classifier which learns from just that, or with the teacher ``concurrent`` from the mixtures.
+        """
         frames, parts = batch[f"{prefix}frames"], batch[f"{prefix}classes"]
         n_batch, n_mix, k = parts.shape
         of = mom.repeat_interleave(n_mix * k, 0)
@@ -710,7 +719,9 @@ class Lesson:
         weight = losses.mask_weight(mom).repeat_interleave(n_mix, 0)
         together = losses.weighted_l1(masks.unflatten(0, (-1, k)).sum(1), ratio, weight).mean()
         est = model.sound(masks * X.sum(1).repeat_interleave(n_mix * k, 0), batch[f"{prefix}mixtures"].shape[-1])
-        return together + self.cfg.loss.objects * F.cross_entropy(model.timbre(est), parts.flatten())
+        named, learned = (self.along(model, est, batch, prefix) if self.cfg.loss.teacher == "concurrent" else
+                          (model.timbre(est), 0.0))
+        return together + self.cfg.loss.objects * (F.cross_entropy(named, parts.flatten()) + learned)
 
 
 def _spoiled(cfg: Config) -> dict:
