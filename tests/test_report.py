@@ -122,7 +122,7 @@ def test_seeds_that_were_asked_for_are_in_the_tables_of_this_machine(results):
         runs.get(paper.config("plain", "laptop", seed), lambda cfg, folder: ({"gain": [5.0 + cfg.seed]}, [], None))
     table = lambda seeds: report.local("laptop", seeds)[results / "local" / "laptop" / "toy" / "table1.md"]
     assert "| Plain | 4.0 | 4.5 | 4.5 |" in table(None)
-    assert "| Plain | 4.0 | 4.5 <sub>(1)</sub> | 5.8 <sub>± 1.3</sub> |" in table(3)  # of 4.5, 6 and 7
+    assert "| Plain | 4.0 | 4.5 <sub>(1)</sub> | 5.8 <sub>±\N{NO-BREAK SPACE}1.3</sub> |" in table(3)  # of 4.5, 6 and 7
 
 
 # Which presets

@@ -172,8 +172,9 @@ def test_the_caption_tells_what_a_corpus_stands_in_for_where_it_is_heard(paper):
 # Seeds
 
 @pytest.mark.parametrize("values, cell", [
-    ([3.0], "3.0"), ([3.0, 4.0], "3.5 <sub>± 0.7 (2)</sub>"), ([3.0, 4.0, 5.0], "4.0 <sub>± 1.0</sub>"),
-    ([3.0, 3.0, 3.0], "3.0 <sub>± 0.0</sub>")])
+    ([3.0], "3.0"), ([3.0, 4.0], "3.5 <sub>±\N{NO-BREAK SPACE}0.7 (2)</sub>"),
+    ([3.0, 4.0, 5.0], "4.0 <sub>±\N{NO-BREAK SPACE}1.0</sub>"),
+    ([3.0, 3.0, 3.0], "3.0 <sub>±\N{NO-BREAK SPACE}0.0</sub>")])
 def test_spread_and_an_unusual_number_of_seeds(paper, values, cell):
     """The usual number is three; one alone is told too, but not of what draws nothing at random."""
     ours = records(taught=[1.0, 2.0, 3.0], a=values, input=[0.5])

@@ -224,7 +224,7 @@ def _cell(values: list[float], metric: Metric, usual: int, ran: bool) -> str:
     """Mean, spread and, where it is not the usual one, the number of seeds; or why there is nothing."""
     if not values:
         return "–" if ran else "not run"
-    small = [f"± {stdev(values):.{metric.digits}f}"] if len(values) > 1 else []
+    small = [f"±\N{NO-BREAK SPACE}{stdev(values):.{metric.digits}f}"] if len(values) > 1 else []
     small += [f"({len(values)})"] if len(values) != usual else []
     return f"{number(mean(values), metric.digits)}{f' <sub>{chr(32).join(small)}</sub>' if small else ''}"
 
