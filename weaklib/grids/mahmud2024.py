@@ -172,9 +172,9 @@ CLASSIFIED = (
             teacher=f"timbre_src{k}") for k in (2, 3, 4)))
 
 SYNTHETIC = ("Systems that are shown images (CLIPSep-Img, SOP and CoSep) see *synthetic frames*, pictures that the kit "
-             "draws of whatever sounds. Except at the preset `paper`, they train a quarter longer than those that read, "
-             "and CoSep's classifier learns from mixtures instead of from what is separated. SOP and CoSep begin with "
-             "the kit's own network for images, as in the papers with one for ImageNet.")
+             "draws of whatever sounds. Except at the preset `paper`, they train a quarter longer than those that "
+             "read, and CoSep's classifier learns from mixtures instead of from what is separated. SOP and CoSep begin "
+             "with the kit's own network for images, as in the papers with one for ImageNet.")
 STAND_INS = {"instruments": "Corpus `instruments`, played by the kit, replaces MUSIC-21.",
              "events": "Corpus `events`, made by the kit, replaces VGGSound.",
              "captions": "Corpus `captions`, made by the kit, replaces AudioCaps."}
