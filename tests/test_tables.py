@@ -169,6 +169,17 @@ def test_the_caption_tells_what_a_corpus_stands_in_for_where_it_is_heard(paper):
     assert "stand in" not in rendered(own, {"here": records()})[2]
 
 
+@pytest.mark.parametrize("floor", ["input", 0.5])
+def test_rows_that_have_learned_nothing_are_marked_and_explained(paper, floor):
+    """By the mean over seeds; not the reference, not what has no record, and nothing without a floor."""
+    ours = {"here": records(input=[0.5], taught=[2.0], a=[0.3, 0.6], b=[0.4], c=[])}
+    _, body, notes = rendered(table(floor=floor), ours)
+    assert list(body) == ["Input", "With sources", "First ‡", "Second † ‡", "Third"]
+    assert "‡ Has learned nothing" in notes
+    _, body, notes = rendered(table(), ours)
+    assert "‡" not in "".join(body) + notes
+
+
 # Seeds
 
 @pytest.mark.parametrize("values, cell", [

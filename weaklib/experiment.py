@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from itertools import product
-from statistics import fmean
 from typing import TYPE_CHECKING, Protocol
 
 from weaklib import claims, keys, presets, runs, tables, weights
@@ -285,20 +284,6 @@ class Sheet:
 
     def _unlearned(self, found: dict[Row, list]) -> dict[tuple[str, str], str]:
         """Rows that are no better than the table's floor, by its first metric and split: (key, corpus) -> title."""
-        if self.table.floor is None:
-            return {}
-        metric, split = self.table.metrics[0], next(iter(self.table.splits))
-        sign = 1 if metric.better == "higher" else -1
-
-        def reached(row):
-            values = self.table.seeds(row, metric, split, found[row])
-            return sign * fmean(values) if values else None
-
-        floors = {self.corpus(row): reached(row) for row in found if row.key == self.table.floor}
-
-        def floor(row):
-            return floors.get(self.corpus(row)) if isinstance(self.table.floor, str) else sign * self.table.floor
-
-        return {(row.key, self.corpus(row, one)): row.title for row in found for one in self.table.splits
-                if row.role != "reference"
-                and None not in (value := reached(row), least := floor(row)) and value <= least}
+        nothing = tables.unlearned(self.table, found)
+        return {(row.key, self.corpus(row, split)): row.title for row in found if row.key in nothing
+                for split in self.table.splits}

@@ -8,6 +8,8 @@ paper_numbers, printed
     What the paper prints.
 tidy, as_csv
     A filled table, one value per line.
+unlearned
+    Rows that are no better than the table's floor.
 markdown, grid
     The table as the paper has it: Paper and Here side by side.
 """
@@ -157,13 +159,33 @@ def as_csv(columns: list[str], rows: Iterable[dict]) -> str:
     return out.getvalue()
 
 
+def unlearned(table: Table, found: dict[Row, list]) -> set[str]:
+    """Return the keys of the rows that are no better than the table's floor, by its first metric and split."""
+    if table.floor is None:
+        return set()
+    metric, split = table.metrics[0], next(iter(table.splits))
+    sign = 1 if metric.better == "higher" else -1
+    values = {row: table.seeds(row, metric, split, records) for row, records in found.items()}
+    reached = {row: sign * mean(seeds) for row, seeds in values.items() if seeds}
+
+    def corpus(row):
+        return table.corpus(found[row][0].key["config"], split)
+
+    if isinstance(table.floor, str):
+        floors = {corpus(row): value for row, value in reached.items() if row.key == table.floor}
+    else:
+        floors = {corpus(row): sign * table.floor for row in reached}
+    return {row.key for row, value in reached.items()
+            if row.role != "reference" and corpus(row) in floors and value <= floors[corpus(row)]}
+
+
 # Markdown
 
 def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> str:
     """Render a table: a group of columns per metric and split, the paper's number first, then ours.
 
-    The best of the weakly supervised rows is bold in each column, rows of ours are marked, and columns without a
-    number are left out.
+    The best of the weakly supervised rows is bold in each column, rows of ours and those that have learned nothing are
+    marked, and columns without a number are left out.
 
     Parameters
     ----------
@@ -177,7 +199,8 @@ def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> s
     usual = max((len(found) for records in columns.values() for found in records.values()), default=0)
     metrics = [metric for metric in table.metrics if metric.shown]
     head = [metrics[0].heading if len(metrics) == 1 else ""]
-    body = [[row.title + (" †" if row.ours else "")] for row in rows]
+    nothing = set().union(*(unlearned(table, records) for records in columns.values()))
+    body = [[row.title + (" †" if row.ours else "") + (" ‡" if row.key in nothing else "")] for row in rows]
     for metric in metrics:
         for split, words in table.splits.items():
             name = ", ".join(filter(None, [metric.heading if len(metrics) > 1 else "", words])) or "all"
@@ -193,6 +216,7 @@ def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> s
              for record in found for split in table.splits}
     notes = [table.caption, *(words for corpus, words in table.stand_ins.items() if corpus in heard),
              _spread(usual), "† A row of ours." if any(row.ours for row in rows) else "",
+             "‡ Has learned nothing to speak of, and is no evidence for or against a claim." if nothing else "",
              "Bold: the best of the weakly supervised rows." if any("**" in cell for cell in sum(body, [])) else ""]
     return f"{grid(head, body)}\n\n{' '.join(filter(None, notes))}\n"
 
