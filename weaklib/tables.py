@@ -211,7 +211,7 @@ def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> s
                 cells = [_cell(x, metric, usual if row.random else len(x), bool(records[row]))
                          for row, x in zip(rows, seeds)]
                 _column(head, body, heading if any(told) else f"{name}: {heading}", rows, cells,
-                        [mean(x) if x else None for x in seeds], metric)
+                        [mean(x) if x else None for x in seeds], metric, nothing)
     heard = {table.corpus(record.key["config"], split) for records in columns.values() for found in records.values()
              for record in found for split in table.splits}
     notes = [table.caption, *(words for corpus, words in table.stand_ins.items() if corpus in heard),
@@ -221,20 +221,22 @@ def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> s
     return f"{grid(head, body)}\n\n{' '.join(filter(None, notes))}\n"
 
 
-def _column(head, body, heading, rows, cells, numbers, metric) -> None:
+def _column(head, body, heading, rows, cells, numbers, metric, nothing=frozenset()) -> None:
     """Append a column to the table, unless it has no number."""
     if not any(number is not None for number in numbers):
         return
     head.append(heading)
-    for line, cell, best in zip(body, cells, _best(rows, numbers, metric)):
+    for line, cell, best in zip(body, cells, _best(rows, numbers, metric, nothing)):
         value, *rest = (cell or "–").split(" ", 1)
         line.append(" ".join([f"**{value}**" if best else value, *rest]))
 
 
-def _best(rows, numbers, metric) -> list[bool]:
-    """Say which of the weakly supervised rows no other one on the same corpus beats, as far as the digits show."""
+def _best(rows, numbers, metric, nothing) -> list[bool]:
+    """Say which of the weakly supervised rows no other one on the same corpus beats, as far as the digits show; those
+    whose keys are in `nothing` do not count.
+    """
     sign = {"higher": 1, "lower": -1, "": 0}[metric.better]
-    weak = [None if not sign or row.role != "weak" or x is None else (
+    weak = [None if not sign or row.role != "weak" or x is None or row.key in nothing else (
         row.changes.get("corpus"), sign * round(x, metric.digits)) for row, x in zip(rows, numbers)]
 
     def leads(corpus, value):
