@@ -222,7 +222,7 @@ def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> s
 
 
 def _column(head, body, heading, rows, cells, numbers, metric, nothing=frozenset()) -> None:
-    """Append a column to the table, unless it has no number."""
+    """Append a column to the table, unless it has no number; rows whose keys are in `nothing` are no best ones."""
     if not any(number is not None for number in numbers):
         return
     head.append(heading)

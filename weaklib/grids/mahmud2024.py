@@ -32,7 +32,8 @@ def _kinds(first: int, then: int, critic: int, batch: int) -> dict:
 
     alone = {"batch": batch, "loss": {"contrastive": 0.0, "consistency": 0.0}}
     whole, longer = plan(first + then), plan((first + then) * 5 // 4)  # pictures differ more than words do
-    named = {"loss": {"teacher": "concurrent", "objects": 0.005}}  # losses of spectra that are scaled are small
+    # Who names CoSep's objects, see the module of the paper; beside a distance of scaled spectra 0.05 is too much.
+    named = {"loss": {"teacher": "concurrent", "objects": 0.005}}
     return {"first": alone | plan(first), "goes_on": alone | plan(then), "alone": alone | whole,
             "blind": {"batch": 2 * batch} | whole, "taught": {"batch": batch} | whole,
             "classified": {"batch": max(2, batch // 2)} | whole,  # of which each mixture is heard by itself
