@@ -80,13 +80,13 @@ def shown(tmp_path_factory) -> str:
 
 
 def test_the_example_of_a_row_is_in_the_table_with_a_number(shown):
-    assert re.search(r"^\| MixIT, sparse †( ‡)? \| \**-?\d+\.\d\** \|", shown, re.M)
+    assert re.search(r"^\| MixIT, sparse † \| \**-?\d+\.\d\**( ‡)? \|", shown, re.M)
     assert "| MixIT, 1 or 2 voices | not run |" in shown
 
 
 def test_the_example_of_a_paper_has_its_table_and_its_verdict(shown):
     assert "| Input mixture | 0.0 | 0.0 |" in shown
-    assert re.search(r"^\| PIT( ‡)? \| 9\.5 \| -?\d+\.\d \|$", shown, re.M)
+    assert re.search(r"^\| PIT \| 9\.5 \| -?\d+\.\d( ‡)? \|$", shown, re.M)
     verdict = r"^\| t01 \| .* \| PIT − mixture: \+9\.5 dB \| PIT − mixture ≥ 1 dB \| \*\*not testable here"
     assert re.search(verdict, shown, re.M)
 

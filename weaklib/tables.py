@@ -184,8 +184,8 @@ def unlearned(table: Table, found: dict[Row, list]) -> set[str]:
 def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> str:
     """Render a table: a group of columns per metric and split, the paper's number first, then ours.
 
-    The best of the weakly supervised rows is bold in each column, rows of ours and those that have learned nothing are
-    marked, and columns without a number are left out.
+    The best of the weakly supervised rows is bold in each column, rows of ours are marked, as is the number by which a
+    row has learned nothing, and columns without a number are left out.
 
     Parameters
     ----------
@@ -199,8 +199,8 @@ def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> s
     usual = max((len(found) for records in columns.values() for found in records.values()), default=0)
     metrics = [metric for metric in table.metrics if metric.shown]
     head = [metrics[0].heading if len(metrics) == 1 else ""]
-    nothing = set().union(*(unlearned(table, records) for records in columns.values()))
-    body = [[row.title + (" †" if row.ours else "") + (" ‡" if row.key in nothing else "")] for row in rows]
+    nothing = {heading: unlearned(table, records) for heading, records in columns.items()}
+    body = [[row.title + (" †" if row.ours else "")] for row in rows]
     for metric in metrics:
         for split, words in table.splits.items():
             name = ", ".join(filter(None, [metric.heading if len(metrics) > 1 else "", words])) or "all"
@@ -208,15 +208,17 @@ def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> s
             _column(head, body, f"{name}: paper", rows, told, [t and float(t) for t in told], metric)
             for heading, records in columns.items():
                 seeds = [table.seeds(row, metric, split, records[row]) for row in rows]
+                decides = (metric, split) == (table.metrics[0], next(iter(table.splits)))
                 cells = [_cell(x, metric, usual if row.random else len(x), bool(records[row]))
-                         for row, x in zip(rows, seeds)]
+                         + (" ‡" if decides and row.key in nothing[heading] else "") for row, x in zip(rows, seeds)]
                 _column(head, body, heading if any(told) else f"{name}: {heading}", rows, cells,
-                        [mean(x) if x else None for x in seeds], metric, nothing)
+                        [mean(x) if x else None for x in seeds], metric, nothing[heading])
     heard = {table.corpus(record.key["config"], split) for records in columns.values() for found in records.values()
              for record in found for split in table.splits}
     notes = [table.caption, *(words for corpus, words in table.stand_ins.items() if corpus in heard),
              _spread(usual), "† A row of ours." if any(row.ours for row in rows) else "",
-             "‡ Has learned nothing to speak of, and is no evidence for or against a claim." if nothing else "",
+             "‡ A row that has learned nothing to speak of: no evidence for or against a claim."
+             if any(nothing.values()) else "",
              "Bold: the best of the weakly supervised rows." if any("**" in cell for cell in sum(body, [])) else ""]
     return f"{grid(head, body)}\n\n{' '.join(filter(None, notes))}\n"
 
