@@ -85,7 +85,8 @@ class Loss:
     reconstruction: float = 10.0 # gamma, Eq. 2
     supervised: float = 5.0      # lambda_s, of the labelled part
     weak: float = 1.0            # lambda_u, of the part without labels
-    domain: str = "l1"           # of masked magnitudes, or "bce" of binary masks
+    domain: str = "l1"           # of masked magnitudes, or "bce" of binary masks; of PIT also "snr", of what is
+                                 # heard, which MixIT has in any case
     teacher: str = "clap"        # what hears the answers: or classifiers, "timbre", trained before, or "concurrent"
     form: str = "symmetric"      # of the contrastive loss: or "audio_to_text", as released
     positives: bool = False      # whether items of one class are positives of each other
@@ -593,8 +594,9 @@ class Lesson:
         """The total loss of a part of a batch (Eq. 6), a mean over it, and its terms without their weights."""
         cfg, loss = self.cfg, self.cfg.loss
         mixtures = batch[f"{prefix}mixtures"]
-        if cfg.system == "mixit":
-            return losses.mixit(model(mixtures.sum(1)), mixtures)[0].mean(), {}
+        if cfg.system == "mixit" or (cfg.system, loss.domain) == ("pit", "snr"):
+            invariant = losses.mixit if cfg.system == "mixit" else losses.pit
+            return invariant(model(mixtures.sum(1)), mixtures)[0].mean(), {}
         n_batch, n_mix, k = batch[f"{prefix}parts"].shape
         X = model.spectrum(mixtures)
         if cfg.scaled:
