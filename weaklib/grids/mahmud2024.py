@@ -197,7 +197,8 @@ TABLE1 = _table("1", "two sources, asked for in words, by pictures, or not at al
                 (UNPROCESSED, *STARRED, *CLASSIFIED, *PROPOSED),
                 "Each system is trained on single sounds, or on mixtures of two, three or four, and tested on mixtures "
                 f"of two. {MEASURED} {SYNTHETIC} Systems that cannot be asked are scored in the order of outputs that "
-                "fits the sources best.", metrics=(*ALL, GAIN, ABSENT))
+                "fits the sources best; PIT and MixPIT learn by SNR, as MixIT does (the paper does not say by what).",
+                metrics=(*ALL, GAIN, ABSENT))
 TABLE12 = Table("table12", "12", "Table 12: three sources", ALL, (UNPROCESSED, *STARRED, *(
     Row(f"proposed_src{k}", _titled("Proposed", k), of=f"proposed_clap_src{k}", method="Proposed", headline=k != 3)
     for k in (2, 3, 4))), {THREE: "`instruments`, three sources"}, parts={THREE: "three"},
