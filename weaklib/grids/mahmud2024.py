@@ -66,7 +66,7 @@ PRESETS = {
 SDR = Metric("sdr", "SDR", "dB")
 SI_SDR = Metric("si_sdr", "SI-SDR", "dB")
 SIR = Metric("sir", "SIR", "dB")
-SAR = Metric("sar", "SAR", "dB")
+SAR = Metric("sar", "SAR", "dB", better="")  # the mixture, to which nothing was done, has most of it
 GAIN = Metric("sdri", "SDR improvement", "dB", shown=False)
 ABSENT = Metric("absent", "level of the answer about what is not there", "dB", better="lower", shown=False)
 PARAMS = Metric("params", "parameters", "M", better="")
@@ -181,7 +181,8 @@ STAND_INS = {"instruments": "Corpus `instruments`, played by the kit, replaces M
              "events": "Corpus `events`, made by the kit, replaces VGGSound.",
              "captions": "Corpus `captions`, made by the kit, replaces AudioCaps."}
 MEASURED = ("SDR, SIR and SAR come from BSS Eval, which allows the estimate a distortion filter of 64 ms, so that "
-            "outputs which split a sound by frequency score well there and poorly in SI-SDR.")
+            "outputs which split a sound by frequency score well there and poorly in SI-SDR. SAR is highest where "
+            "nothing is done, and says something only beside SIR.")
 HEARD = {MUSIC: "`instruments`", VGG: "`events`", CAPS: "`captions`", "model": "of the model"}
 ALL = (SDR, SI_SDR, SIR, SAR)
 
