@@ -16,7 +16,9 @@ def _kinds(pretrain: int, finetune: int, classifier: int, batch: int = 8, valida
 
     every = {"validate_every": max(1, pretrain // validations)}
     first, then = plan(pretrain, **every), plan(finetune, lr=1e-3, validate_every=max(1, finetune // 2))
-    return {"supervised": plan(pretrain + finetune, **every) | {"trained_on": "sounds"},
+    # Supervision learns first to leave single sounds alone, at 60 dB and more, and then to separate: TRF, the mean of
+    # both, has its best early on the way.
+    return {"supervised": plan(pretrain + finetune, **every) | {"trained_on": "sounds", "judged": "msi"},
             "pretrain": first, "finetune": then,
             "labelled_pretrain": first, "labelled": then,  # the same runs, where all mixtures are labelled
             "classifier": plan(classifier, lr=3e-3, validate_every=max(1, classifier // validations)) | {"batch": 16}}
