@@ -228,7 +228,7 @@ def test_the_search_is_that_of_the_row():
 
 @pytest.mark.parametrize("row, unsupervised, n_mix, corpus, classes, judged", [
     ("pretrain_m4", 1.0, 2, "wild", (), "trf"), ("fuss_sup_single_m8", 0.0, 1, "sounds", (), "msi"),
-    ("fuss_sup_moms_m8", 0.0, 2, "sounds", (), "msi")])
+    ("fuss_sup_moms_m8", 0.0, 2, "sounds", (), "trf")])
 def test_a_row_says_what_it_hears_and_what_it_is_judged_by(row, unsupervised, n_mix, corpus, classes, judged):
     task = method.task(smoke(row, seed=3))
     draw = task.draw

@@ -16,9 +16,10 @@ def _kinds(pretrain: int, finetune: int, classifier: int, batch: int = 8, valida
 
     every = {"validate_every": max(1, pretrain // validations)}
     first, then = plan(pretrain, **every), plan(finetune, lr=1e-3, validate_every=max(1, finetune // 2))
-    # Supervision learns first to leave single sounds alone, at 60 dB and more, and then to separate: TRF, the mean of
-    # both, has its best early on the way.
-    return {"supervised": plan(pretrain + finetune, **every) | {"trained_on": "sounds", "judged": "msi"},
+    moms = plan(pretrain + finetune, **every) | {"trained_on": "sounds"}
+    # Single mixtures teach first to leave single sounds alone, at 60 dB and more, and then to separate; TRF, the mean
+    # of both, has its best early on the way.
+    return {"moms": moms, "single": moms | {"judged": "msi"},
             "pretrain": first, "finetune": then,
             "labelled_pretrain": first, "labelled": then,  # the same runs, where all mixtures are labelled
             "classifier": plan(classifier, lr=3e-3, validate_every=max(1, classifier // validations)) | {"batch": 16}}
@@ -37,7 +38,7 @@ PRESETS = {
     "gpu": Preset(Config(net=SMALL, plan=QUICK), _kinds(1200, 400, 1200, batch=16)),
     "paper": Preset(Config(corpus="fuss", trained_on="yfcc100m", wild="yfcc100m", speech="libri2mix", noisy="librifsd",
                            preset="paper"), {
-        "supervised": {"trained_on": "fuss"}, "pretrain": {"plan": {"steps": 1_000_000}},
+        "moms": {"trained_on": "fuss"}, "single": {"trained_on": "fuss"}, "pretrain": {"plan": {"steps": 1_000_000}},
         "finetune": {"plan": {"steps": 300_000}},
         # It stops early there, and the steps of the classifier are not stated.
         "labelled_pretrain": AUDIOSET | {"plan": {"steps": 3_700_000}},
@@ -67,7 +68,7 @@ HOW = {"single": "single mixtures", "moms": "mixtures of mixtures"}
 
 
 def _supervised(m: int, how: str) -> Row:
-    return Row(f"fuss_sup_{how}_m{m}", f"Supervised, {HOW[how]}, M = {m}", "supervised",
+    return Row(f"fuss_sup_{how}_m{m}", f"Supervised, {HOW[how]}, M = {m}", how,
                {"supervision": how, "n_out": m}, role="supervised", method=f"Supervised, {HOW[how]}",
                headline=(how, m) == ("single", 8))
 
