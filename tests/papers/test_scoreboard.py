@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -148,23 +149,28 @@ def test_what_is_unknown_is_refused():
 # Other sound
 
 def test_on_other_sound_a_table_has_the_records_of_another_paper():
-    """Every row of wisdom2020's Table 1 once, from nothing to everything; each number as that table's file has it."""
+    """Every row of wisdom2020's Table 1 once, from nothing to everything; each number the mean over seeds of those in
+    that table's file.
+    """
+    published = {}
     with open(ROOT / "results" / "gpu" / "wisdom2020" / "table1.csv", encoding="utf-8") as file:
-        published = {(line["row"], line["metric"]): float(line["value"]) for line in csv.DictReader(file)
-                     if line["corpus"] == "sounds"}
+        for line in csv.DictReader(file):
+            if line["corpus"] == "sounds":
+                published.setdefault((line["row"], line["metric"]), []).append(float(line["value"]))
     sheet = experiment.Sheet(experiment.load("wisdom2020"), grid.SOUNDS, "gpu")
     assert {row.key for row in sheet.rows} == {row for row, _ in published} == grid.ON_SOUNDS.keys()
     told = sheet.markdown("committed")
     cells = {line.split(" | ")[0].removeprefix("| "): re.findall(r"-?\d+\.\d", line.split(" | ", 1)[1])
-             for line in told.splitlines() if line.startswith("| ")}
+             for line in re.sub("<sub>.*?</sub>", "", told).splitlines() if line.startswith("| ")}
     for row in sheet.rows:
         _, msi, _, alone = map(float, cells[row.title])
-        assert (msi, alone) == pytest.approx((published[row.key, "msi"], published[row.key, "ss"]), abs=0.0501)
+        assert (msi, alone) == pytest.approx([fmean(published[row.key, metric]) for metric in ("msi", "ss")],
+                                             abs=0.0501)
     asked = [[changes["supervised"] if changes["unsupervised"] < 1 else "", changes["halved"], changes["mixtures"]]
              for changes in (row.changes for row in sheet.rows)]
     assert asked == [["", False, "wild"], ["", False, "sounds"], *[["sounds", True, "sounds"]] * 2,
                      *[["sounds", False, "sounds"]] * 2, *[["sounds", False, "wild"]] * 2]
-    assert "One random seed: no spread is known." in told and "the score has no row" in told
+    assert "the score has no row" in told
 
 
 # What labels cost
