@@ -85,6 +85,11 @@ class Table:
     printed: bool = True         # whether it is a paper's: else there is no file, and no number beside ours
     floor: str | float | None = None  # row, or value, that a model is not above which has learned nothing
 
+    @property
+    def deciding(self) -> tuple[Metric, str]:
+        """Metric and split that say whether a row has learned anything: the first of each."""
+        return self.metrics[0], next(iter(self.splits))
+
     def covers(self, row: Row, split: str) -> bool:
         """Say whether a row is about a split."""
         return row.only in ("", split)
@@ -163,7 +168,7 @@ def unlearned(table: Table, found: dict[Row, list]) -> set[str]:
     """Return the keys of the rows that are no better than the table's floor, by its first metric and split."""
     if table.floor is None:
         return set()
-    metric, split = table.metrics[0], next(iter(table.splits))
+    metric, split = table.deciding
     sign = 1 if metric.better == "higher" else -1
     values = {row: table.seeds(row, metric, split, records) for row, records in found.items()}
     reached = {row: sign * mean(seeds) for row, seeds in values.items() if seeds}
@@ -208,9 +213,9 @@ def markdown(paper: str, table: Table, columns: dict[str, dict[Row, list]]) -> s
             _column(head, body, f"{name}: paper", rows, told, [t and float(t) for t in told], metric)
             for heading, records in columns.items():
                 seeds = [table.seeds(row, metric, split, records[row]) for row in rows]
-                decides = (metric, split) == (table.metrics[0], next(iter(table.splits)))
+                marked = nothing[heading] if (metric, split) == table.deciding else ()
                 cells = [_cell(x, metric, usual if row.random else len(x), bool(records[row]))
-                         + (" ‡" if decides and row.key in nothing[heading] else "") for row, x in zip(rows, seeds)]
+                         + (" ‡" if row.key in marked else "") for row, x in zip(rows, seeds)]
                 _column(head, body, heading if any(told) else f"{name}: {heading}", rows, cells,
                         [mean(x) if x else None for x in seeds], metric, nothing[heading])
     heard = {table.corpus(record.key["config"], split) for records in columns.values() for found in records.values()

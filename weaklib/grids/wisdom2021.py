@@ -17,8 +17,8 @@ def _kinds(pretrain: int, finetune: int, classifier: int, batch: int = 8, valida
     every = {"validate_every": max(1, pretrain // validations)}
     first, then = plan(pretrain, **every), plan(finetune, lr=1e-3, validate_every=max(1, finetune // 2))
     moms = plan(pretrain + finetune, **every) | {"trained_on": "sounds"}
-    # Single mixtures teach first to leave single sounds alone, at 60 dB and more, and then to separate; TRF, the mean
-    # of both, has its best early on the way.
+    # Single mixtures teach first to leave single sounds alone, at 60 dB and more, and then to separate; TRF, of which
+    # single sounds are a quarter, has its best early on the way.
     return {"moms": moms, "single": moms | {"judged": "msi"},
             "pretrain": first, "finetune": then,
             "labelled_pretrain": first, "labelled": then,  # the same runs, where all mixtures are labelled
