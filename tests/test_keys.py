@@ -1,8 +1,9 @@
 """Keys stay what they are while configs grow."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -69,3 +70,41 @@ def test_a_committed_record_is_found_by_the_config_it_holds(pinned):
     preset, paper, name = pinned.split("/")
     config = runs.read(ROOT / "results" / preset / paper / "runs" / f"{name}.json").key["config"]
     assert keys.decode(experiment.load(paper).method.Config, config).id.split("-")[-1] == name.split("-")[-1]
+
+
+# Words that code compares
+
+#: Fields of configs that hold any text: names of corpora and presets, and labels.
+NAMES = {"label", "preset", "corpus", "mixtures", "supervised", "wild", "trained_on", "speech", "noisy", "singles",
+         "also", "audio", "scores", "guest", "heard"}
+
+
+def _with_unknown_words(cfg):
+    """(name of the field, function that gives it a word that nobody knows) for all text in a config."""
+    for f in fields(cfg):
+        value = getattr(cfg, f.name)
+        if isinstance(value, str) and f.name not in NAMES:
+            yield f.name, lambda name=f.name: replace(cfg, **{name: "unheard of"})
+        elif is_dataclass(value):
+            for name, spoil in _with_unknown_words(value):
+                yield name, lambda whole=f.name, spoil=spoil: replace(cfg, **{whole: spoil()})
+
+
+@pytest.mark.parametrize("paper", experiment.known())
+def test_a_config_refuses_every_word_that_no_code_knows(paper):
+    """Such a word would be taken for the default without a sound."""
+    spoilt = list(_with_unknown_words(experiment.load(paper).method.Config()))
+    assert {"stage", "task"} & {name for name, _ in spoilt} and "decay" in {name for name, _ in spoilt}
+    for name, spoil in spoilt:
+        with pytest.raises(WeaklibError, match=f"Unknown {name} 'unheard of'; choose one of "):
+            spoil()
+
+
+def test_an_empty_word_can_be_read_in_the_sentence():
+    @dataclass
+    class Choice:
+        film: Literal["", "affine"] = ""
+
+    keys.check(Choice())
+    with pytest.raises(WeaklibError, match="Unknown film 'fine'; choose one of '', affine\\."):
+        keys.check(Choice("fine"))

@@ -22,7 +22,6 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils._pytree import tree_map_only
 from torch.utils.hooks import RemovableHandle
 
-PRECISIONS = ("32-true", "bf16-mixed")
 #: Of input, at once: two clips of 10 s at 16 kHz. A TDCN++ with 16 outputs then needs 0.3 GB (laptop size) to 1.2 GB
 #: (published size, learned basis).
 NUMBERS = 400_000

@@ -10,13 +10,15 @@ keyed
     Declare such a field.
 encode, decode
     A dataclass as JSON values, and back.
+check
+    Whether all words in a dataclass are known ones.
 """
 from __future__ import annotations
 
 import types
 from dataclasses import MISSING, field, fields, is_dataclass
 from functools import cache
-from typing import Union, get_args, get_origin, get_type_hints
+from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from weaklib.files import WeaklibError
 
@@ -77,6 +79,23 @@ def decode(cls, values: dict):
         raise WeaklibError(f"A {cls.__name__} of another version: {', '.join(given)} is not known here; train it "
                            "again.")
     return cls(**made)
+
+
+def check(obj) -> None:
+    """Check every field of a dataclass whose type is a `Literal`, and the dataclasses in it.
+
+    Raises
+    ------
+    WeaklibError
+        If one has another value, which code that compares words would take for the default.
+    """
+    for name, hint in _hints(type(obj)).items():
+        value = getattr(obj, name)
+        if get_origin(hint) is Literal and value not in get_args(hint):
+            raise WeaklibError(f"Unknown {name} {value!r}; choose one of "
+                               f"{', '.join(word or repr(word) for word in get_args(hint))}.")
+        if is_dataclass(value):
+            check(value)
 
 
 def _name(f) -> str:

@@ -72,6 +72,9 @@ class Config:
     label: str = keys.keyed("", unkeyed=True)  # a readable name; the one field that is not part of the key
     seed: int = 0
 
+    def __post_init__(self):
+        keys.check(self)
+
     def corpora(self) -> list[dict]:
         """Identities of the corpora that the run depends on."""
         raise NotImplementedError

@@ -30,14 +30,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
 
 from weaklib import files, weights
-from weaklib.evaluation import PRECISIONS, modules_in
+from weaklib.evaluation import modules_in
 from weaklib.files import WeaklibError
-from weaklib.keys import keyed
+from weaklib.keys import check, keyed
 from weaklib.progress import track
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
@@ -51,20 +52,18 @@ class Plan:
     steps: int = 500
     lr: float = 1e-3             # peak learning rate of AdamW
     warmup: int = 50             # steps of linear warm-up
-    decay: str = "cosine"        # after the warm-up: "cosine" to zero, "constant", or "plateau": see HALVE_AFTER
+    # after the warm-up: to zero, not at all, or as `HALVE_AFTER` says
+    decay: Literal["cosine", "constant", "plateau"] = "cosine"
     weight_decay: float = 0.0
     clip: float = 5.0            # largest gradient norm
     ema: float = 0.99            # decay of the averaged weights, which are the ones that count; 0: no averaging
     validate_every: int = 50     # steps
     patience: int = 0            # validations without a gain before the run stops; 0: never
-    precision: str = "32-true"   # of the networks: or "bf16-mixed"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"  # of the networks
     betas: tuple[float, float] = keyed((0.9, 0.999), absent=(0.9, 0.999))  # decays of AdamW's moments
 
     def __post_init__(self):
-        if self.decay not in ("cosine", "constant", "plateau"):
-            raise WeaklibError(f"Unknown decay {self.decay!r}; choose cosine, constant or plateau.")
-        if self.precision not in PRECISIONS:
-            raise WeaklibError(f"Unknown precision {self.precision!r}; choose {' or '.join(PRECISIONS)}.")
+        check(self)
 
     def lr_at(self, step: int) -> float:
         """Learning rate of a step, counted from 0; on a plateau it is halved beside this."""

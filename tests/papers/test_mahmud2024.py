@@ -217,6 +217,12 @@ def test_shares_leave_no_recording_in_both_however_many_there_are():
             assert not set(labelled["violin"]) & set(mixed["violin"]), (n, s)
 
 
+def test_the_domain_of_pit_is_refused_elsewhere():
+    method.Config(system="pit", loss=method.Loss(domain="snr"))
+    with pytest.raises(files.WeaklibError, match="Only a separator of system pit has the domain snr, not mixit"):
+        method.Config(system="mixit", loss=method.Loss(domain="snr"))
+
+
 def test_more_than_all_recordings_are_refused():
     with pytest.raises(files.WeaklibError, match="more than all recordings"):
         config(single_share=0.3, mixture_share=0.8)

@@ -84,7 +84,7 @@ def test_rows_of_table_1_say_what_teaches():
 
 
 def test_an_unknown_task_is_refused():
-    with pytest.raises(WeaklibError, match="Unknown task 'music'; choose speech, enhancement or universal"):
+    with pytest.raises(WeaklibError, match="Unknown task 'music'; choose one of speech, enhancement, universal"):
         replace(paper.config("mixit_3out", "smoke"), task="music")
 
 

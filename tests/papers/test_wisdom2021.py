@@ -90,9 +90,9 @@ def test_rows_of_ours_search_the_other_way():
 
 
 def test_what_makes_no_sense_is_refused():
-    with pytest.raises(WeaklibError, match="Unknown stage 'critic'; choose separator or classifier"):
+    with pytest.raises(WeaklibError, match="Unknown stage 'critic'; choose one of separator, classifier"):
         smoke("pretrain_m4", stage="critic")
-    with pytest.raises(WeaklibError, match="Unknown supervision 'weak'; choose mixit, single or moms"):
+    with pytest.raises(WeaklibError, match="Unknown supervision 'weak'; choose one of mixit, single, moms"):
         smoke("pretrain_m4", supervision="weak")
     with pytest.raises(WeaklibError, match="pretrain_m4 has a loss on classes and no classifier; name the row"):
         method.build(smoke("pretrain_m4", loss=Loss(cosine=1.0)))

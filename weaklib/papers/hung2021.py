@@ -32,6 +32,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -75,13 +76,13 @@ class Loss:
     h_mix: float = 0.1           # beta_2, Eq. 7
     aml: float = 0.0             # alpha_3, Eq. 9: 0.2 where it is used
     atl: float = 0.0             # beta_3, Eq. 10: 0.05 where it is used
-    level: str = "clip"          # of the activity in Eq. 6: "clip" or "frame"
+    level: Literal["clip", "frame"] = "clip"  # of the activity in Eq. 6
     n_harmonics: int | None = None  # L + 1 of Eq. 7; None: all
     squared: bool = False        # distance in Eq. 6 and 7 and of the supervised loss, see `losses.mixture_loss`
     gain: float = 1.0            # of the magnitudes in Eq. 6 and 7, whose balance with Eq. 5 depends on it
     overlay: float = keys.keyed(0.0, absent=0.0)        # probability that an estimate is judged under another clip
     overlay_level: float = keys.keyed(4.0, absent=4.0)  # dB, standard deviation of that clip's level
-    aml_on: str = keys.keyed("all", absent="all")       # notes of a remix in Eq. 9: "all", or the "active" ones
+    aml_on: Literal["all", "active"] = keys.keyed("all", absent="all")  # notes of a remix in Eq. 9
 
 
 @dataclass(frozen=True)
@@ -91,23 +92,22 @@ class Config(runs.Config):
     paper = "hung2021"
     revision = 2
 
-    stage: str = "isolated"      # "input", "transcriptor" (step 1), "supervised", "isolated" (2) or "finetune" (3)
+    # the mixture itself, step 1, separators with stems, of step 2 and of step 3
+    stage: Literal["input", "transcriptor", "supervised", "isolated", "finetune"] = "isolated"
     corpus: str = "band"
     preset: str = keys.keyed("laptop", name="sizes")  # of the corpus
     batch: int = 16              # clips per step
     min_sources: int = 1         # instruments that must play in a training clip
-    target: str = keys.keyed("score", name="judges")  # of a transcriptor: "score", or "activity" (the baseline [16])
-    init: str = keys.keyed("random", absent="random")  # of the separator in step 2, or its "critic"'s hidden layers
+    # of a transcriptor; "activity": the baseline [16]
+    target: Literal["score", "activity"] = keys.keyed("score", name="judges")
+    # of the separator in step 2; "critic": the hidden layers of its critic
+    init: Literal["random", "critic"] = keys.keyed("random", absent="random")
     frozen: bool = keys.keyed(False, absent=False)  # whether the critic learns nothing in step 3: the control
     net: Net = field(default_factory=Net)
     loss: Loss = field(default_factory=Loss)
     plan: training.Plan = field(default_factory=training.Plan)
     critic: Config | None = None # the transcriptor that judges (step 2)
     start: Config | None = None  # the separator to go on from (step 3), with its critic
-
-    def __post_init__(self):
-        if self.init not in ("random", "critic"):
-            raise WeaklibError(f"Unknown init {self.init!r}; choose random or critic.")
 
     def corpora(self):
         return [corpora.identity(self.corpus, self.preset)]

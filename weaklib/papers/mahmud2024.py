@@ -32,6 +32,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property, partial
 from itertools import combinations, permutations
+from typing import Literal
 
 import numpy as np
 import torch
@@ -52,7 +53,6 @@ CRITERION = "SI-SDR on validation, dB"
 READ = ("clap", "bert", "clip", "lass")  # systems that are asked in words
 SEEN = ("image", "sop", "cosep")         # with pictures
 BLIND = ("pit", "mixit", "classes")      # not at all
-STAGES = ("separator", "critic", "timbre", "sight", "prompts", "listened")
 LOOKED_AT = 500  # items at most whose pictures say how to centre and scale what is seen
 SETS, FEWER = 400, {"smoke": 40}  # different sets of classes that mixtures of a number of sources are made of
 N_FRAMES = 3    # pictures per recording
@@ -73,7 +73,7 @@ class Net:
     res: int = 1                 # residual blocks per level, and
     self_attention: int = 1      # attention blocks on the lowest levels (Table 7)
     cross_attention: int = 1
-    film: str = ""               # "affine": the lowest levels are also scaled and shifted by the question
+    film: Literal["", "affine"] = ""  # "affine": the lowest levels are also scaled and shifted by the question
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,14 @@ class Loss:
     reconstruction: float = 10.0 # gamma, Eq. 2
     supervised: float = 5.0      # lambda_s, of the labelled part
     weak: float = 1.0            # lambda_u, of the part without labels
-    domain: str = "l1"           # of masked magnitudes, or "bce" of binary masks; of PIT also "snr", of what is
-                                 # heard, which MixIT has in any case
-    teacher: str = "clap"        # what hears the answers: or classifiers, "timbre", trained before, or "concurrent"
-    form: str = "symmetric"      # of the contrastive loss: or "audio_to_text", as released
+    # of masked magnitudes, or "bce" of binary masks; of PIT also "snr", of what is heard, which MixIT has in any case
+    domain: Literal["l1", "bce", "snr"] = "l1"
+    # what hears the answers: CLAP, or a classifier, "timbre", trained before, or "concurrent"
+    teacher: Literal["clap", "timbre", "concurrent"] = "clap"
+    form: Literal["symmetric", "audio_to_text"] = "symmetric"  # of the contrastive loss; the second as released
     positives: bool = False      # whether items of one class are positives of each other
-    asked: str = "mixture"       # what the single questions are asked about: or "mom", as released
+    # what the single questions are asked about; "mom": the mixture of mixtures, as released
+    asked: Literal["mixture", "mom"] = "mixture"
     objects: float = 0.05        # of the classes of what CoSep separates
 
 
@@ -101,10 +103,12 @@ class Config(runs.Config):
     paper = "mahmud2024"
     revision = 1
 
-    stage: str = "separator"     # or "critic" (audio and text), "timbre" (a classifier), "sight" (pictures and text),
-                                 # "prompts" that are learned, or "listened": what a classifier hears in the
-                                 # answers of the separator `heard`
-    system: str = "clap"         # how a separator is asked; "none": the unprocessed mixture
+    # a separator, or "critic" (audio and text), "timbre" (a classifier), "sight" (pictures and text), "prompts" that
+    # are learned, or "listened": what a classifier hears in the answers of the separator `heard`
+    stage: Literal["separator", "critic", "timbre", "sight", "prompts", "listened"] = "separator"
+    # how a separator is asked, if it is (see `READ`, `SEEN`, `BLIND`); "none": the unprocessed mixture
+    system: Literal["clap", "bert", "clip", "lass", "image", "sop", "cosep", "pit", "mixit", "classes",
+                    "none"] = "clap"
     corpus: str = "instruments"  # tested on
     mixtures: str = "instruments"  # where the mixtures come from
     singles: str = "instruments"   # where the labelled single sounds come from
@@ -138,9 +142,9 @@ class Config(runs.Config):
     heard: Config | None = keys.keyed(None, absent=None)  # the separator that is listened to
 
     def __post_init__(self):
-        for name, known in (("stage", STAGES), ("system", READ + SEEN + BLIND + ("none",))):
-            if getattr(self, name) not in known:
-                raise WeaklibError(f"Unknown {name} {getattr(self, name)!r}; choose one of {', '.join(known)}.")
+        super().__post_init__()
+        if self.loss.domain == "snr" and self.system != "pit":
+            raise WeaklibError(f"Only a separator of system pit has the domain snr, not {self.system}; leave it out.")
         if self.singles == self.mixtures and self.single_share + self.mixture_share > 1 + 1e-9:
             raise WeaklibError(f"single_share {self.single_share} and mixture_share {self.mixture_share} are more than "
                                "all recordings; lower one of them.")

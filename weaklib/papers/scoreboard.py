@@ -41,20 +41,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
 from weaklib import audio, corpora, evaluation, losses, metrics, rolls, runs, text, training
-from weaklib.files import WeaklibError
 from weaklib.models.clap import Clap
 from weaklib.papers import hung2021, mahmud2024
 from weaklib.papers.hung2021 import CRITERION, HOP, INSTRUMENTS, N_BINS, N_FFT, SR, Loss, Net, magnitude
 
 NAMES = ("piano", "distorted guitar", "electric bass")  # of the instruments, as sentences call them
-STAGES = ("separator", "transcriptor", "classifier", "listener", "input", "ideal")
-LEARNS = ("nothing", "apart", "sentence", "critic", "critic and apart", "critic and stems", "stems")
 LEAST = 2      # songs in any share of them
 N_FREE = 4     # outputs of a separator that no label names: enough for most sums of two clips
 TRIES = 50     # at a second clip that has no instrument in common with the first
@@ -67,15 +65,18 @@ class Config(runs.Config):
     paper = "scoreboard"
     revision = 1
 
-    stage: str = "separator"     # or a critic: "transcriptor", "classifier", "listener"; or a reference, "input" (the
-                                 # mixture itself) or "ideal" (ratio masks made of the stems)
-    learns: str = "critic"       # what a separator learns from, see `LEARNS`
+    # a separator; a critic (the next three); or a reference, the mixture itself or ratio masks made of the stems
+    stage: Literal["separator", "transcriptor", "classifier", "listener", "input", "ideal"] = "separator"
+    # what a separator learns from
+    learns: Literal["nothing", "apart", "sentence", "critic", "critic and apart", "critic and stems",
+                    "stems"] = "critic"
     corpus: str = "band"         # tested on
     heard: str = "band"          # trained on
     preset: str = "laptop"       # of the corpora
     share: float = 1.0           # of the songs: those that have the label
     stems: float = 0.0           # of the songs: those that have stems beside the label
-    notes: str = "score"         # that teach: those of the "score", or what the "critic" hears in the mixture
+    # that teach: those of the score, or what the critic hears in the mixture
+    notes: Literal["score", "critic"] = "score"
     batch: int = 4               # clips per step
     min_sources: int = 1         # instruments that must play in a training clip
     contrastive: float = 5.0     # weight of what an audio-text critic says, nats
@@ -84,11 +85,6 @@ class Config(runs.Config):
     plan: training.Plan = field(default_factory=training.Plan)
     critic: Config | None = None # of the stage "transcriptor", "classifier" or "listener"
     start: mahmud2024.Config | None = None  # the audio-text model with which a listener begins
-
-    def __post_init__(self):
-        for name, known in (("stage", STAGES), ("learns", LEARNS), ("notes", ("score", "critic"))):
-            if getattr(self, name) not in known:
-                raise WeaklibError(f"Unknown {name} {getattr(self, name)!r}; choose one of {', '.join(known)}.")
 
     def corpora(self):
         return [corpora.identity(name, self.preset) for name in sorted({self.corpus, self.heard})]

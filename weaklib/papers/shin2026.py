@@ -29,6 +29,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -96,7 +97,7 @@ class Config(runs.Config):
     paper = "shin2026"
     revision = 1
 
-    stage: str = "cycle"         # or "vae"
+    stage: Literal["vae", "cycle"] = "cycle"
     corpus: str = "piano"        # paired chunks, validation, test
     also: str = ""               # another corpus to test on, such as "guitar"; "": none
     audio: str = "piano_pool"    # where unpaired audio comes from
@@ -133,8 +134,7 @@ class Config(runs.Config):
     vae: Config | None = None    # the VAE whose latents the generators learn
 
     def __post_init__(self):
-        if self.stage not in ("vae", "cycle"):
-            raise WeaklibError(f"Unknown stage {self.stage!r}; choose vae or cycle.")
+        super().__post_init__()
         if self.stage == "cycle" and not self.paired and not (self.audio_share and self.scores_share):
             raise WeaklibError("Without pairs there must be unpaired audio and scores; raise paired, or both "
                                "audio_share and scores_share.")

@@ -24,13 +24,13 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
 from torch.utils.data import Subset
 
 from weaklib import corpora, evaluation, keys, losses, metrics, mixing, runs, scoring, training
-from weaklib.files import WeaklibError
 from weaklib.models import TDCN
 from weaklib.specs import Separating
 
@@ -44,7 +44,7 @@ ENHANCEMENT = ((0, 0, 1), (0, 1, 0))
 class Net:
     """Size of the network; the defaults are the published ones, in samples at 8 kHz."""
 
-    basis: str = "learned"
+    basis: Literal["learned", "stft"] = "learned"
     win_length: int = 20         # 2.5 ms
     hop_length: int = 10         # 1.25 ms
     power: float = 1.0           # of an STFT's magnitude, as the network sees it
@@ -63,7 +63,7 @@ class Config(runs.Config):
     paper = "wisdom2020"
     revision = 2
 
-    task: str = "speech"         # "speech" (section 4.1), "enhancement" (4.2) or "universal" (4.3)
+    task: Literal["speech", "enhancement", "universal"] = "speech"  # of section 4.1, 4.2 or 4.3
     corpus: str = "talkers"      # tested on
     mixtures: str = "talkers"    # where the unsupervised mixtures come from
     supervised: str = "talkers"  # where the supervised ones come from
@@ -79,10 +79,6 @@ class Config(runs.Config):
     net: Net | None = field(default_factory=Net)  # None: the unprocessed mixture
     plan: training.Plan = field(default_factory=lambda: training.Plan(
         steps=500_000, warmup=0, decay="constant", clip=math.inf, ema=0.0, precision="bf16-mixed"))
-
-    def __post_init__(self):
-        if self.task not in ("speech", "enhancement", "universal"):
-            raise WeaklibError(f"Unknown task {self.task!r}; choose speech, enhancement or universal.")
 
     def corpora(self):
         names = {self.corpus, self.mixtures, self.supervised} | ({self.wild} if self.task == "universal" else set())

@@ -28,6 +28,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -50,10 +51,10 @@ class Loss:
     """What is added to the MixIT loss: weights, each by its equation."""
 
     sparsity: float = 0.0        # Eq. 5 or 6
-    kind: str = "l1/l2"          # of sparsity: "l1/l2" or "l1"
+    kind: Literal["l1/l2", "l1"] = "l1/l2"  # of sparsity
     covariance: float = 0.0      # Eq. 7
     classes: float = 0.0         # Eq. 8, as a mean over classes
-    aggregation: str = "or"      # of the outputs' posteriors in Eq. 8: "or" or "xor"
+    aggregation: Literal["or", "xor"] = "or"  # of the outputs' posteriors in Eq. 8
     cosine: float = 0.0          # Eq. 9; with it the classifier learns on
 
     @property
@@ -69,8 +70,9 @@ class Config(runs.Config):
     paper = "wisdom2021"
     revision = 1
 
-    stage: str = "separator"     # or "classifier"
-    supervision: str = "mixit"   # or with sources: "single" mixtures, or mixtures of mixtures, "moms"
+    stage: Literal["separator", "classifier"] = "separator"
+    # by MixIT, or with sources: of "single" mixtures, or of mixtures of mixtures, "moms"
+    supervision: Literal["mixit", "single", "moms"] = "mixit"
     corpus: str = "sounds"       # tested on
     trained_on: str = "wild"
     wild: str = "wild"           # tested on, too: recordings,
@@ -78,7 +80,7 @@ class Config(runs.Config):
     noisy: str = "noisy_talkers" # and speech in noise
     preset: str = "laptop"       # of the corpora
     n_out: int = 4               # outputs M
-    search: str = "exact"        # for assignments: "exact", or least squares, "lsq"
+    search: Literal["exact", "lsq"] = "exact"  # for assignments; "lsq": by least squares
     batch: int = 256             # examples per step
     snr_max: float = 30.0        # dB
     net: Net = field(default_factory=lambda: Net(win_length=40, hop_length=20))
@@ -87,15 +89,7 @@ class Config(runs.Config):
         steps=1_300_000, warmup=0, decay="constant", clip=math.inf, ema=0.0, precision="bf16-mixed"))
     start: Config | None = None       # the separator to go on from
     classifier: Config | None = None  # that hears the outputs
-    judged: str = keys.keyed("trf", absent="trf")  # by which of `CRITERIA` the best weights are kept
-
-    def __post_init__(self):
-        if self.stage not in ("separator", "classifier"):
-            raise WeaklibError(f"Unknown stage {self.stage!r}; choose separator or classifier.")
-        if self.supervision not in ("mixit", "single", "moms"):
-            raise WeaklibError(f"Unknown supervision {self.supervision!r}; choose mixit, single or moms.")
-        if self.judged not in CRITERIA:
-            raise WeaklibError(f"Unknown criterion {self.judged!r}; choose {' or '.join(CRITERIA)}.")
+    judged: Literal["trf", "msi"] = keys.keyed("trf", absent="trf")  # by which of `CRITERIA` the best weights are kept
 
     def corpora(self):
         names = {self.trained_on, self.corpus, self.wild, self.speech, self.noisy}
