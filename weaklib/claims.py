@@ -235,10 +235,15 @@ class Bound:
         return f"{self.name} {self.ends}"
 
     def passes(self, values: Values, known: Values | None) -> str:
-        """HOLDS, FAILS, OPEN or UNTESTED: where the interval lies, within, without, on an end, or nowhere."""
+        """HOLDS, FAILS, OPEN or UNTESTED: where the interval lies, within, without, on an end, or nowhere.
+
+        UNLEARNED: a row of the quantity has learned nothing, so that it may lie anywhere.
+        """
         found = self.quantity.per_seed(values)
         if not found:
             return UNTESTED
+        if _lost(self.quantity, values):
+            return UNLEARNED
         center, slack = mean(found.values()), margin(self.quantity, values, known)
         if self.low - ROUNDING <= center - slack and center + slack <= self.high + ROUNDING:
             return HOLDS
@@ -278,7 +283,9 @@ class Some:
             return UNTESTED
         if found.count(HOLDS) >= self.n:
             return HOLDS
-        return FAILS if found.count(HOLDS) + found.count(OPEN) < self.n else OPEN
+        if len(found) - found.count(FAILS) < self.n:
+            return FAILS
+        return UNLEARNED if UNLEARNED in found else OPEN
 
     def told(self, values: Values) -> str:
         parts = ", ".join(filter(None, (bound.told(values).replace(": ", " ") for bound in self.bounds)))
@@ -346,8 +353,8 @@ def judge(claim: Claim, values: Values, known: Values | None = None) -> Result:
     """Test a claim.
 
     All tests pass: it holds. None passes: it does not hold here. Some pass and some fail: mixed. Tests that were not
-    run could change that: not all run. Some are left open by the spread over seeds: inconclusive. A row that is
-    compared has learned nothing: not testable here.
+    run could change that: not all run. Some are left open by the spread over seeds: inconclusive. Rows that are
+    compared have learned nothing, and without them no test fails: not testable here.
 
     Parameters
     ----------
@@ -363,11 +370,17 @@ def judge(claim: Claim, values: Values, known: Values | None = None) -> Result:
     numbers = "; ".join(filter(None, (test.told(values) for test in claim.tests)))
     found = [values.find(cell) for cell in cells]
     sources = {run for key in found for run in values.runs[key]}
-    lost = dict.fromkeys(values.unlearned[key[:2]] for key in found if key[:2] in values.unlearned)
     against = "; ".join(filter(None, (_against(test, values) for test in claim.tests)))
-    if lost:
-        return Result(UNLEARNED, numbers, sources, f"{', '.join(lost)} did not learn", against)
-    return Result(_verdict({test.passes(values, known) for test in claim.tests}), numbers, sources, against=against)
+    verdict = _verdict({test.passes(values, known) for test in claim.tests})
+    lost = dict.fromkeys(title for quantity in run for title in _lost(quantity, values))
+    why = f"{', '.join(lost)} did not learn" if verdict == UNLEARNED else ""
+    return Result(verdict, numbers, sources, why, against)
+
+
+def _lost(quantity, values: Values) -> list[str]:
+    """Titles of the rows of a quantity that was run which have learned nothing."""
+    return [values.unlearned[key[:2]] for cell in quantity.cells(values)
+            for key in [values.find(cell)] if key and key[:2] in values.unlearned]
 
 
 def _against(test: Bound | Some, values: Values) -> str:
@@ -386,7 +399,7 @@ def _verdict(found: set[str]) -> str:
         return MIXED
     if UNTESTED in found:
         return PARTIAL
-    return next(verdict for verdict in (FAILS, OPEN, HOLDS) if verdict in found)
+    return next(verdict for verdict in (FAILS, UNLEARNED, OPEN, HOLDS) if verdict in found)
 
 
 def margin(quantity, values: Values, known: Values | None = None) -> float:

@@ -1,5 +1,6 @@
 """Rows, presets and claims of *Transcription Is All You Need* (Hung, Wichern and Le Roux, 2021)."""
 import math
+from dataclasses import replace
 
 from weaklib.claims import Bound, Cell, Claim, Either, Gap, Ratio, Some, every, largest
 from weaklib.grids import Grid, Preset
@@ -14,22 +15,32 @@ QUICK = Loss(squared=True, n_harmonics=12, h_mix=1.0, gain=0.01, overlay=0.5)
 
 
 def _plans(**plans: Plan) -> dict:
-    return {stage: {"plan": plan} for stage, plan in plans.items()}
+    return {kind: {"plan": plan} for kind, plan in plans.items()}
 
 
+def _joint_plans(plan: Plan) -> dict:
+    """Plans of step 3.
+
+    What decides which weights are kept is heard by the row's own transcriptor, which ATL makes worse on purpose. A row
+    that has it keeps its last weights, as all other rows of step 3 come to do by themselves.
+    """
+    return {"finetune": plan, "finetune_atl": replace(plan, validate_every=plan.steps)}
+
+
+KINDS = (*LOSSES, "finetune_atl")
+LONG = Plan(steps=10_000, lr=1e-3, warmup=200, ema=0.999, validate_every=500, precision="bf16-mixed")
 PRESETS = {
     "smoke": Preset(Config(preset="smoke", batch=2, init="critic", net=Net(8, 16, 8, 1, 3), loss=QUICK),
-                    _plans(**dict.fromkeys(LOSSES, Plan(steps=6, warmup=2, validate_every=3)))),
+                    _plans(**dict.fromkeys(KINDS, Plan(steps=6, warmup=2, validate_every=3)))),
     "laptop": Preset(Config(batch=4, init="critic", net=Net(64, 128, 64, 2, 7), loss=QUICK), _plans(
         transcriptor=Plan(steps=3000, lr=3e-3, validate_every=250),
         supervised=Plan(steps=1600, lr=3e-3, validate_every=200),
         isolated=Plan(steps=800, lr=3e-3, validate_every=200),
-        finetune=Plan(steps=200, lr=1e-3, warmup=20, validate_every=100))),
+        **_joint_plans(Plan(steps=200, lr=1e-3, warmup=20, validate_every=100)))),
     "gpu": Preset(Config(preset="gpu", batch=32, init="critic", loss=QUICK),
-                  _plans(**dict.fromkeys(LOSSES, Plan(steps=10_000, lr=1e-3, warmup=200, ema=0.999, validate_every=500,
-                                                      precision="bf16-mixed")))),
+                  _plans(**dict.fromkeys(LOSSES, LONG) | _joint_plans(LONG))),
     # 1500 tracks and 16 clips per step: 94 steps are an epoch; stop after ten without a gain.
-    "paper": Preset(Config(corpus="slakh", preset="paper"), _plans(**dict.fromkeys(LOSSES, Plan(
+    "paper": Preset(Config(corpus="slakh", preset="paper"), _plans(**dict.fromkeys(KINDS, Plan(
         steps=50_000, warmup=0, decay="plateau", clip=math.inf, ema=0.0, validate_every=94, patience=10,
         precision="bf16-mixed")))),
 }
@@ -58,8 +69,9 @@ def _without(key: str, what: str, critic: str = "mixture_pretrain", changes: dic
 def _joint(tail: str, title: str, headline: bool = False, ours: bool = False, frozen: bool = False,
            n_seeds: int | None = None, **loss) -> Row:
     """Step 3: both learn on."""
-    return Row(f"finetune_c_h{tail}", title, "finetune", {"stage": "finetune", "frozen": frozen, "loss": loss},
-               {"start": "isolated_c_h"}, headline=headline, ours=ours, n_seeds=n_seeds)
+    return Row(f"finetune_c_h{tail}", title, "finetune_atl" if "atl" in loss else "finetune",
+               {"stage": "finetune", "frozen": frozen, "loss": loss}, {"start": "isolated_c_h"}, headline=headline,
+               ours=ours, n_seeds=n_seeds)
 
 
 TRANSCRIPTOR, ACTIVITY, COMPRESSED = {"stage": "transcriptor"}, {"target": "activity"}, {"net": {"power": 0.3}}
@@ -92,8 +104,10 @@ SEPARATION = Table(
         "SI-SDR is measured on held-out songs. Four departures from the paper are needed for the critic to teach "
         "anything in so short a time, and the rows of c-mix below the control show what each buys: the mixture "
         "losses are squared, they weigh a hundredth, a separator begins with its critic's hidden layers, and the "
-        "critic hears every other estimate under another clip. The preset `paper` departs in none of this. Which of "
-        "the paper's rows is AML and which is ATL is not certain."),
+        "critic hears every other estimate under another clip. The preset `paper` departs in none of this. At `laptop` "
+        "and `full` the supervised row has twice as many steps as the weak ones, whose critic has been trained for "
+        "longer still: at as many steps it would be ahead by less. The critic that is a classifier gives one answer "
+        "per frame. Which of the paper's rows is AML and which is ATL is not certain."),
     stand_ins={"band": "Corpus `band`, a rendered trio, stands in for three classes of Slakh2100-split2."})
 
 
@@ -134,7 +148,8 @@ RATES = Table(
         "mixtures or on isolated tracks."))
 
 
-# Claims. Bounds were fixed before the runs; that h01 asks for more than the mixture, after them.
+# Claims. Bounds were fixed before the runs; after them, that h01 asks for more than the mixture, h04 also for a gain
+# over the separator as it was, and h11 for the pattern of h09.
 
 def _sdr(row: str, split: str = "avg") -> Cell:
     return Cell(row, SI_SDR, split)
@@ -156,6 +171,15 @@ def _bounds(gaps: dict, **ends) -> tuple[Bound, ...]:
     return tuple(Bound(name, gap, **ends) for name, gap in gaps.items())
 
 
+def _adversarial(short: str) -> tuple[Some, ...]:
+    """AML and ATL gain on step 1, most of all for the guitar: on mixtures or on isolated tracks."""
+    return tuple(test for kind in ("aml", "atl")
+                 for gains in [_gains(f"{short}_finetune_{kind}", f"{short}_pretrain", _accuracy)]
+                 for test in (every(f"{kind.upper()} − step 1", _bounds(gains, low=0.0)),
+                              largest(f"{kind.upper()}: guitar's gain", gains["guitar"],
+                                      {i: gains[i] for i in ("piano", "bass")})))
+
+
 def _control(split: str = "avg") -> Either:
     """As long a training with a frozen critic; the paper compares with the separator before it, and prints no other."""
     return Either((_sdr("finetune_c_h_frozen", split), _sdr("isolated_c_h", split)))
@@ -172,7 +196,8 @@ CLAIMS = {
                   Bound("c-mix − input mixture", Gap(CMIX, MIXTURE), low=0.0))),
     "h02": Claim((Bound("h-mix − c-mix", Gap(_sdr("isolated_hmix"), CMIX), -1.0, 0.0),)),
     "h03": Claim((Bound("both − c-mix", Gap(C_H, CMIX), low=0.2),)),
-    "h04": Claim((Bound("jointly − control", Gap(JOINT, _control()), low=0.2),
+    "h04": Claim((Bound("jointly − before", Gap(JOINT, C_H), low=0.2),
+                  Bound("jointly − control", Gap(JOINT, _sdr("finetune_c_h_frozen")), low=0.2),
                   largest("guitar's gain", JOINTLY["guitar"], {i: JOINTLY[i] for i in ("piano", "bass")}))),
     "h05": Claim((Bound("AML + ATL − neither", Gap(_sdr("finetune_c_h_aml_atl"), JOINT), low=0.1),)),
     "h06": Claim((Bound("best weak − supervised", Gap(BEST, SUPERVISED), high=-0.5),)),
@@ -180,15 +205,12 @@ CLAIMS = {
     "h08": Claim(tuple(Some(f"step 3 − step 1, {on}", 2, _bounds(
         _gains(f"{short}_finetune", f"{short}_pretrain", _accuracy), high=0.0))
         for short, on in (("mixture", "mixtures"), ("iso", "isolated tracks")))),
-    "h09": Claim(tuple(test for kind in ("aml", "atl")
-                       for gains in [_gains(f"mixture_finetune_{kind}", "mixture_pretrain", _accuracy)]
-                       for test in (every(f"{kind.upper()} − step 1", _bounds(gains, low=0.0)),
-                                    largest(f"{kind.upper()}: guitar's gain", gains["guitar"],
-                                            {i: gains[i] for i in ("piano", "bass")})))),
+    "h09": Claim(_adversarial("mixture")),
     "h10": Claim(tuple(Bound(f"rate with {kind.upper()} / without", Ratio(_rate(f"fpr_finetune_{kind}"), _rate(
         "fpr_finetune")), high=66.7) for kind in ("aml", "atl"))),
-    "h11": Claim(tuple(every(f"isolated − mixtures, {title[0].lower()}{title[1:]}", _bounds(_gains(
-        f"iso_{step}", f"mixture_{step}", _accuracy), low=0.0)) for step, (title, _) in STEPS.items())),
+    "h11": Claim((*(every(f"isolated − mixtures, {title[0].lower()}{title[1:]}", _bounds(_gains(
+        f"iso_{step}", f"mixture_{step}", _accuracy), low=0.0)) for step, (title, _) in STEPS.items()),
+        *_adversarial("iso"))),
     "h12": Claim((Bound("by frame − by clip", Gap(_sdr("isolated_frame_mix"), CMIX), -0.5, 0.5),)),
 }
 
