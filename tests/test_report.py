@@ -66,7 +66,7 @@ def test_the_readme_keeps_what_is_around_its_region(results):
     begin, end = report.MARKS
     assert text.startswith(f"# x\n\n{begin}\n\n| Paper ") and text.endswith(f"\n{end}\n\ntail\n")
     assert "yesterday" not in text
-    assert ("| Toy, 2026 | nothing | share of what sources give | 80 % | 75 % | "
+    assert ("| Toy, 2026 | nothing | share of what sources give | 80 % | 75 % (one seed) | "
             "0 of 1 tested, 1 inconclusive (3 in all) | laptop |") in text
     assert text.split(begin)[1].split(end)[0].strip() in (results / "README.md").read_text()
     for rest in ("# x", begin, end):

@@ -202,10 +202,16 @@ def _summary() -> str:
         verdicts = [e["verdict"] for e in paper.ledger(preset, "committed")]
         tested = [v for v in verdicts if v not in (claims.UNTESTED, claims.PARTIAL, claims.UNLEARNED)]
         body.append([paper.grid.title, paper.grid.weak_label, words, claims.told(quantity, printed) or "no number",
-                     claims.told(quantity, values) or "not run",
+                     _marked(quantity, values) or "not run",
                      f"{tested.count(claims.HOLDS)} of {len(tested)} tested, {tested.count(claims.OPEN)} inconclusive "
                      f"({len(verdicts)} in all)", preset])
     return tables.grid(["Paper", "Weak label", "Headline", "paper", "here", "Claims that hold", "Preset"], body) + "\n"
+
+
+def _marked(quantity, values) -> str:
+    """A quantity as `claims.told` tells it; where nothing is known of its spread, that it is one seed's."""
+    found = quantity.per_seed(values)
+    return claims.told(quantity, values) + " (one seed)" * (len(found) == 1 and None not in found)
 
 
 def _index(root: Path, written: dict[Path, str]) -> str:

@@ -81,8 +81,9 @@ SEPARATION = Table(
         _row("score_stems_5", "The score, and stems of 5 % of the songs", "critic and stems", "notes_100", stems=0.05),
     ), splits=SPLITS, printed=False, floor="input_mixture", caption=(
         "SI-SDR on held-out songs; one separator, the same songs and as many steps for every row. Critics are trained "
-        "beside that. The oracle that names MixIT's outputs gives each stem the sum of them that fits it best. One "
-        "percent of the songs are two."))
+        "beside that; the classifier gives one answer per clip. Rows that add clips up hear two for one of the "
+        "others. The oracle that names MixIT's outputs gives each stem the sum of them that fits it best. One percent "
+        "of the songs are two."))
 
 
 #: What each row of separation is called in a figure, after the kind of its label.

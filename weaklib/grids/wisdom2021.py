@@ -122,9 +122,11 @@ TABLE1 = Table(
         "MSi is the SI-SNRi of mixtures of several sources, 1S the SI-SNR of a source that is heard alone, and TRF "
         "the mean of both, weighed by how often a mixture has so many sources. MoMi is the SI-SNRi of two mixtures "
         "that were added up, of which one to which no output belongs counts as -80 dB (as in 1 of 8 pairs with M = 4 "
-        "and MixIT alone). S+N is the SI-SNRi of speech in noise, S only the SI-SNR of speech alone. M is the "
-        "number of outputs. Rows on labelled mixtures learn from the same corpus as the others, so that their "
-        "baseline is the one with M = 4."),
+        "and MixIT alone). S+N is the SI-SNRi of speech in noise, S only the SI-SNR of speech alone. On speech, MSi "
+        "counts an output that is nearly silent, and on sounds it leaves it out. M is the number of outputs, and with "
+        "16 of them assignments are found by least squares, else by exact search. Weights are kept by TRF on "
+        "validation, those of rows on single mixtures by MSi (at the preset `paper` by TRF, too). Rows on labelled "
+        "mixtures learn from the same corpus as the others, so that their baseline is the one with M = 4."),
     stand_ins={"sounds": "Corpus `sounds` stands in for FUSS.",
                "talkers_16k": "Corpus `talkers_16k`, synthetic voices, stands in for Libri2Mix.",
                "noisy_talkers": "Corpus `noisy_talkers` stands in for speech with noise from freesound.",

@@ -17,7 +17,9 @@ Where we differ
 Synthetic voices (corpus ``talkers``) stand in for WSJ0, `noisy_talkers` for LibriSpeech with freesound, `sounds` for
 FUSS and `wild` for YFCC100m. The network is the paper's (TDCN++) but small, on an STFT basis with a hop of 16 to 32 ms
 instead of a learned one with 1.25 ms, and trained for minutes instead of days on 16 TPUs; the learning rate decays.
-Figure 2 is an image without printed numbers: its rows have no number to compare, its claims have.
+Both losses are means over what they compare, as in the released code, where Eq. 1 and 3 are sums: beside MixIT, PIT
+counts M / 2 times less than by these. Figure 2 is an image without printed numbers: its rows have no number to compare,
+its claims have.
 """
 from __future__ import annotations
 
