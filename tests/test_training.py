@@ -234,6 +234,23 @@ def test_learns_and_returns_the_best_average(tmp_path):
     assert p["validate"](p["model"].eval()) == pytest.approx(best, rel=1e-6)
 
 
+@pytest.mark.parametrize("keep, kept", [("best", 10), ("last", 40)])
+def test_the_best_weights_are_kept_or_the_last(tmp_path, keep, kept):
+    """A score that falls from the first validation on: the best weights are those of step 10."""
+    p, seen = problem(), {}
+
+    def validate(average):
+        step = 10 * (len(seen) + 1)
+        seen[step] = {name: x.clone() for name, x in average.state_dict().items()}
+        return -float(step)
+
+    fit(plan=replace(PLAN, keep=keep), folder=tmp_path, **p | {"validate": validate})
+    assert list(seen) == [10, 20, 30, 40]
+    for name, x in p["model"].state_dict().items():
+        torch.testing.assert_close(x, seen[kept][name], rtol=0, atol=0)
+        assert not torch.equal(x, seen[50 - kept][name])
+
+
 def test_history_is_the_mean_of_the_logged_losses(tmp_path):
     history = fit(plan=PLAN, folder=tmp_path, **problem())
     lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]

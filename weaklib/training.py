@@ -61,6 +61,7 @@ class Plan:
     patience: int = 0            # validations without a gain before the run stops; 0: never
     precision: Literal["32-true", "bf16-mixed"] = "32-true"  # of the networks
     betas: tuple[float, float] = keyed((0.9, 0.999), absent=(0.9, 0.999))  # decays of AdamW's moments
+    keep: Literal["best", "last"] = keyed("best", absent="best")  # weights: those of the best validation, or the last
 
     def __post_init__(self):
         check(self)
@@ -156,7 +157,8 @@ def resolve(device: str) -> str:
 
 def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, device: str = "auto",
         devices: int = 1, save_every: float = 30.0, desc: str = "training", show=None) -> list[dict]:
-    """Train `model` in place and leave it, on its device and in evaluation mode, with its best averaged weights.
+    """Train `model` in place and leave it, on its device and in evaluation mode, with its best averaged weights, or its
+    last ones where the plan keeps these.
 
     Parameters
     ----------
@@ -242,9 +244,11 @@ def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, 
                 for a, x in zip(average.buffers(), model.buffers()):
                     a.copy_(x)
                 score = _score(validate, average, plan, fabric) if validate else None
-                if score is None or score > state.best:
-                    state.best, state.stale = (state.best if score is None else score), 0
+                better = score is None or score > state.best
+                if better or plan.keep == "last":
                     best = copy.deepcopy(average.state_dict())
+                if better:
+                    state.best, state.stale = (state.best if score is None else score), 0
                 else:
                     state.stale += 1
                     state.halvings += plan.decay == "plateau" and state.stale % HALVE_AFTER == 0

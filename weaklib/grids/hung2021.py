@@ -24,7 +24,7 @@ def _joint_plans(plan: Plan) -> dict:
     What decides which weights are kept is heard by the row's own transcriptor, which ATL makes worse on purpose. A row
     that has it keeps its last weights, as all other rows of step 3 come to do by themselves.
     """
-    return {"finetune": plan, "finetune_atl": replace(plan, validate_every=plan.steps)}
+    return {"finetune": plan, "finetune_atl": replace(plan, keep="last")}
 
 
 KINDS = (*LOSSES, "finetune_atl")

@@ -33,11 +33,11 @@ def _kinds(vae: int, paired: int, both: int, told: int, much: int, ensembles: tu
 
     Table 5 has 6 minutes of pairs and 60 without: of one hour in all, a tenth and ten times the smallest share.
     """
-    def plan(steps, validations=5):
-        return {"plan": {"steps": steps, "warmup": min(PLAN.warmup, steps // 4),
-                         "validate_every": max(1, steps // validations)}}
+    def plan(steps, **more):
+        return {"plan": {"steps": steps, "warmup": min(PLAN.warmup, steps // 4), "validate_every": max(1, steps // 5),
+                         **more}}
 
-    alone = plan(both, validations=1)  # or weights would be kept that had not been left alone yet
+    alone = plan(both, keep="last")  # or weights would be kept that had not been left alone yet
     generator = {"generator": {"n_blocks": n_blocks}}
     many = {"corpus": "chamber", "scores": "chamber", "instruments": 11}
     piano, chamber = generator | {"also": "guitar"}, generator | many | {"audio": "chamber_pool", "batch": batch}
