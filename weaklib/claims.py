@@ -171,7 +171,11 @@ class Ratio(_Pair):
 
 @dataclass(frozen=True)
 class Either:
-    """The first of several cells that was run: rows for which the paper prints the same number."""
+    """The first of several cells that was run.
+
+    It stands for rows for which the paper prints the same number, or for a row of ours and the one of the paper that it
+    takes the place of.
+    """
 
     options: tuple[Cell, ...]
 

@@ -212,10 +212,10 @@ def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, 
     first = fabric.is_global_zero
     players = _seated([Player("model", model.parameters(), loss)] if callable(loss) else loss, model, plan, fabric)
     average = copy.deepcopy(model.train()).requires_grad_(False).eval()
-    best = copy.deepcopy(average.state_dict())
+    kept = copy.deepcopy(average.state_dict())
     state = _State()
     if (folder / CHECKPOINT).exists():
-        state = _restore(folder / CHECKPOINT, model, average, best, players)
+        state = _restore(folder / CHECKPOINT, model, average, kept, players)
     lines = _lines(folder / LOG, state.step)
 
     began, saved = time.monotonic() - state.seconds, time.monotonic()
@@ -246,7 +246,7 @@ def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, 
                 score = _score(validate, average, plan, fabric) if validate else None
                 better = score is None or score > state.best
                 if better or plan.keep == "last":
-                    best = copy.deepcopy(average.state_dict())
+                    kept = copy.deepcopy(average.state_dict())
                 if better:
                     state.best, state.stale = (state.best if score is None else score), 0
                 else:
@@ -261,8 +261,8 @@ def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, 
                 log.flush()  # the log must not lag behind the checkpoint
                 state.seconds, saved = time.monotonic() - began, time.monotonic()
                 if first:
-                    _save(folder / CHECKPOINT, state, model, average, best, players)
-    model.eval().load_state_dict(best)
+                    _save(folder / CHECKPOINT, state, model, average, kept, players)
+    model.eval().load_state_dict(kept)
     fabric.barrier()  # the log is complete
     return summary(folder)
 
