@@ -228,6 +228,25 @@ def test_the_check_finds_a_commit_that_is_dirty_or_unknown(results, monkeypatch)
         assert ["clean commit" in problem for problem in report.check()] == [True]
 
 
+def test_the_check_finds_rows_that_go_on_from_different_trainings_of_one_model(results):
+    """As when the model was trained again on another machine; only what goes on from the same may be compared."""
+    def trained(row, seed, model=None):
+        cfg = paper.config(row, "full", seed)
+        record = runs.get(cfg, lambda *_: ({"gain": [3.0]}, [], model), fresh=True)
+        runs.publish(record, "full")
+        return record
+
+    torch.manual_seed(0)
+    plain = trained("plain", 0, torch.nn.Linear(2, 2))
+    tuned = trained("tuned", 0)
+    assert tuned.provenance["starts"] == {plain.id: plain.weights["sha256"]}
+    report.write(report.committed())
+    assert report.check() == []
+    trained("plain", 0, torch.nn.Linear(2, 2))
+    problem, = report.check()
+    assert plain.id in problem and tuned.id in problem and "different trainings" in problem
+
+
 # Publishing
 
 def test_all_of_this_machines_records_are_published_and_the_shipped_weights_too(results, tmp_path, monkeypatch):

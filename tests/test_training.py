@@ -298,6 +298,11 @@ def test_learning_rate_by_hand():
     assert plan.lr_at(60) == pytest.approx(0.5) and plan.lr_at(109) < 1e-3
     assert plan.lr_at(35) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
     assert Plan(steps=110, lr=1.0, warmup=10, decay="constant").lr_at(109) == 1.0
+    step = Plan(steps=110, lr=1.0, warmup=0, decay="step", drop_every=40)
+    assert [step.lr_at(k) for k in (0, 39, 40, 79, 80, 109)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+    for wrong in ({"decay": "step"}, {"drop_every": 5}):
+        with pytest.raises(WeaklibError, match="drop_every"):
+            Plan(**wrong)
 
 
 def test_first_step_and_average_by_hand(tmp_path):

@@ -117,13 +117,15 @@ def write(texts: dict[Path, str]) -> None:
 def check() -> list[str]:
     """Return what is wrong with the committed results, one sentence each; nothing if all is well.
 
-    Every record must be whole, every file must be what its records render to, and no table may be without records.
+    Every record must be whole, those that go on from one model must go on from the same training of it, every file must
+    be what its records render to, and no table may be without records.
     """
     problems, root = [], files.results()
     asked = {runs.committed(preset, key) / f"{cfg.id}.json" for key in experiment.known()
              for preset in _presets(key, presets.PUBLISHED) for cfg in experiment.load(key).configs(preset)
              if cfg.paper == key}
     revisions = {key: experiment.load(key).method.Config.revision for key in experiment.known()}
+    begun: dict[tuple, dict[str, str]] = {}  # (folder, model) -> checksum of its weights -> a record that names it
     for path in sorted(root.glob("*/*/runs/*.json")):
         try:
             record = runs.read(path)
@@ -138,6 +140,13 @@ def check() -> list[str]:
             problems.append(f"{path.relative_to(root)}: this record does not belong there; no row asks for it.")
         if not record.provenance.get("commit") or record.provenance.get("dirty"):
             problems.append(f"{path.relative_to(root)}: the record names no clean commit.")
+        own = {record.id: record.weights["sha256"]} if record.weights else {}
+        for model, sha in (own | record.provenance.get("starts", {})).items():
+            begun.setdefault((path.parent.relative_to(root), model), {}).setdefault(sha, record.id)
+    for (folder, model), found in begun.items():
+        if len(found) > 1:
+            problems.append(f"{folder}: {' and '.join(found.values())} name different trainings of {model}; train "
+                            "again all that go on from it, and publish them together.")
     if problems:
         return problems  # what is rendered from broken records would only repeat them
     want = committed()

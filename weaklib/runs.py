@@ -119,6 +119,7 @@ class Record:
     history : list of dict
         As `weaklib.training.fit` returns it.
     provenance : dict
+        With ``starts``, the checksums of the weights that it began with; records made before November 2026 lack it.
     weights : dict or None
         sha256 and number of parameters of the weights.
     folder : Path
@@ -272,7 +273,7 @@ def get(config: Config, train, *, fresh: bool = False) -> Record:
         started, began = time.time(), time.monotonic() - (interrupted(config) or {}).get("seconds", 0.0)
         with _one_thread():
             scores, history, model = train(config, folder)
-            made = provenance(started, time.monotonic() - began)
+            made = provenance(started, time.monotonic() - began) | {"starts": _starts(config)}
         about = None
         if model is not None:
             tensors = model.state_dict()
@@ -283,6 +284,15 @@ def get(config: Config, train, *, fresh: bool = False) -> Record:
         for spent in folder.glob("checkpoint*"):
             spent.unlink()
     return record
+
+
+def _starts(config: Config) -> dict[str, str]:
+    """Which weights of the models that a run needs are on this machine: id -> their checksum.
+
+    Two trainings of one config on two machines are two models; only runs that go on from the same may be compared.
+    """
+    found = (find(needed, "", "local") for needed in config.needs())
+    return {record.id: record.weights["sha256"] for record in found if record and record.weights}
 
 
 def _folder(config: Config) -> Path:

@@ -42,6 +42,7 @@ from weaklib.keys import check, keyed
 from weaklib.progress import track
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
+DROP = 0.1  # what remains of the learning rate after each `Plan.drop_every` steps
 HALVE_AFTER = 2  # validations without a gain, after each of which "plateau" halves the learning rate
 
 
@@ -52,8 +53,8 @@ class Plan:
     steps: int = 500
     lr: float = 1e-3             # peak learning rate of AdamW
     warmup: int = 50             # steps of linear warm-up
-    # after the warm-up: to zero, not at all, or as `HALVE_AFTER` says
-    decay: Literal["cosine", "constant", "plateau"] = "cosine"
+    # after the warm-up: to zero, not at all, by `DROP` every `drop_every` steps, or as `HALVE_AFTER` says
+    decay: Literal["cosine", "constant", "step", "plateau"] = "cosine"
     weight_decay: float = 0.0
     clip: float = 5.0            # largest gradient norm
     ema: float = 0.99            # decay of the averaged weights, which are the ones that count; 0: no averaging
@@ -61,15 +62,21 @@ class Plan:
     patience: int = 0            # validations without a gain before the run stops; 0: never
     precision: Literal["32-true", "bf16-mixed"] = "32-true"  # of the networks
     betas: tuple[float, float] = keyed((0.9, 0.999), absent=(0.9, 0.999))  # decays of AdamW's moments
+    drop_every: int = keyed(0, absent=0)  # steps, of decay "step"
     keep: Literal["best", "last"] = keyed("best", absent="best")  # weights: those of the best validation, or the last
 
     def __post_init__(self):
         check(self)
+        if (self.decay == "step") != (self.drop_every > 0):
+            raise WeaklibError(f"A plan has drop_every, here {self.drop_every}, with decay 'step', and only with it; "
+                               f"decay is {self.decay!r}.")
 
     def lr_at(self, step: int) -> float:
         """Learning rate of a step, counted from 0; on a plateau it is halved beside this."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
+        if self.decay == "step":
+            return self.lr * DROP ** (step // self.drop_every)
         if self.decay != "cosine":
             return self.lr
         done = (step - self.warmup) / max(1, self.steps - self.warmup)

@@ -137,6 +137,10 @@ def test_the_paper_preset_has_no_departures():
         if cfg.stage == "separator":
             assert {cfg.corpus, cfg.mixtures, cfg.singles} <= {"music21", "vggsound", "audiocaps"}
             assert cfg.plan == plain.plan and (plain.plan.steps, plain.plan.lr) == (68_000, 1e-3)
+            assert cfg.batch == (32 if cfg.mixtures == "music21" else 64)
+    # 50 epochs; a tenth of the rate after 15, 30 and 45 of them
+    assert [plain.plan.lr_at(int(n * 1360)) for n in (0, 14.9, 15, 30, 49.9)] == pytest.approx(
+        [1e-3, 1e-3, 1e-4, 1e-5, 1e-6])
     proposed = paper.config("proposed_clap_src2", "paper")
     assert proposed.reader.published and proposed.teacher.published  # LAION-CLAP
     assert (proposed.loss, proposed.net, proposed.batch) == (plain.loss, plain.net, 32)
@@ -384,12 +388,16 @@ def test_questions_are_centred_and_scaled_over_single_sounds():
 
 # Losses, written once more in NumPy
 
+LEARNED = 2.5  # temperature, inverse
+
+
 class Stub(nn.Module):
     """A separator whose masks are a formula of the magnitude and the question."""
 
     def __init__(self, cfg):
         super().__init__()
         self.cfg, self.slope = cfg, nn.Parameter(torch.tensor(0.3))
+        self.log_scale = nn.Parameter(torch.tensor(LEARNED).log())
 
     def spectrum(self, x):
         return audio.stft(x, 512, 256)
@@ -448,25 +456,26 @@ def formulas(batch, asked_of, cfg, prefix=""):
         return 1 / (1 + np.exp(-0.3 * np.log1p(size) - 20 * pooled[question, 0]))
 
     def weight(size):
-        return np.clip(np.log1p(size), 1e-3, 10)
+        return np.clip(np.log1p(size), 1e-3, 10) if cfg.loss.weighted else 1.0
 
     url, crl, heard, read, names = [], [], [], [], []
     ear = Ear()
     for b, n in np.ndindex(mixtures.shape[:2]):
         mom, own = X[b].sum(0), X[b, n]
         answer = mask(abs(mom), batch[f"{prefix}whole"][b, n]) * abs(mom)
-        url.append((weight(abs(mom)) * abs(answer - abs(own))).mean())
+        ref = abs(own) / (parts.shape[-1] if cfg.loss.shrunk_targets else 1)
+        url.append((weight(abs(mom)) * abs(answer - ref)).mean())
         about = mom if cfg.loss.asked == "mom" else own
         singles = [mask(abs(about), question) for question in parts[b, n]]
         added = sum(w * one * abs(about) for w, one in zip(share[b, n], singles))
-        crl.append((weight(abs(own)) * abs(added - abs(own))).mean())
+        crl.append((weight(ref) * abs(added - ref)).mean())
         for question, one in zip(parts[b, n], singles):
             est = audio.istft(torch.from_numpy(one * about), 256, 2048).numpy()
             heard.append(est @ ear.audio.double().numpy())
             read.append(pooled[question] @ ear.text.double().numpy())
             names.append(question)
     heard, read = (np.stack(x) / np.linalg.norm(x, axis=1, keepdims=True) for x in (heard, read))
-    logits = 4.0 * heard @ read.T
+    logits = (LEARNED if cfg.loss.temperature == "learned" else 4.0) * heard @ read.T
     cnt = []
     for i, j in np.ndindex(len(names), len(names)):
         if i == j or same and names[i] == names[j]:
@@ -482,11 +491,12 @@ def lesson(cfg, asked_of, *prefixes):
     return lambda model, batch: whole(model, batch)[0]
 
 
-@pytest.mark.parametrize("positives", [False, True])
-@pytest.mark.parametrize("asked", ["mixture", "mom"])
+@pytest.mark.parametrize("switched", [
+    {}, {"asked": "mom"}, {"positives": True}, {"asked": "mom", "positives": True}, {"weighted": False},
+    {"shrunk_targets": True}, {"shrunk_targets": True, "asked": "mom"}, {"temperature": "learned"}])
 @pytest.mark.parametrize("weights", [(0, 0, 1), (1, 0, 0), (0, 1, 0), (0.1, 5, 10)])
-def test_losses_are_equations_2_3_5_and_6(asked_of, weights, asked, positives):
-    cfg = config(augment=False, scaled=0.0, loss=method.Loss(*weights, asked=asked, positives=positives))
+def test_losses_are_equations_2_3_5_and_6(asked_of, weights, switched):
+    cfg = config(augment=False, scaled=0.0, loss=method.Loss(*weights, **switched))
     batch = lesson_batch(asked_of)
     batch["share"][0, 1] = 0.5  # a caption of one phrase, asked for twice
     url, cnt, crl = formulas(batch, asked_of, cfg)
@@ -506,6 +516,21 @@ def test_semi_supervised_adds_the_reconstruction_of_single_sounds(asked_of):
     assert found.item() == pytest.approx(3.0 * singles + 0.7 * (0.1 * cnt + 5 * crl + 10 * url), rel=1e-4)
     assert {name: x.item() for name, x in extra["terms"].items()} == pytest.approx(
         {"URL": url, "CRL": crl, "CNT": cnt, "URL, single sounds": singles}, rel=1e-4)
+
+
+def test_a_temperature_that_is_learned_begins_with_the_critics(monkeypatch):
+    cfg = config(loss=method.Loss(temperature="learned"))
+    start, critic = method.build(cfg.start), method.build(cfg.teacher)
+    critic.log_scale.data.fill_(1.7)
+    monkeypatch.setattr(method.runs, "weights_of", lambda needed: {
+        cfg.start.id: start.state_dict(), cfg.teacher.id: critic.state_dict(),
+        cfg.reader.id: critic.state_dict()}[needed.id])
+    task = method.task(cfg, "cpu")
+    assert task.model.log_scale.item() == pytest.approx(1.7, abs=1e-6) and task.model.log_scale.requires_grad
+    task.loss(task.model, task.draw(0))[0].backward()
+    assert task.model.log_scale.grad.abs() > 0
+    with pytest.raises(files.WeaklibError, match="no critic"):
+        method.task(replace(cfg, teacher=None), "cpu")
 
 
 def test_supervised_learning_may_have_a_critic_too(asked_of):

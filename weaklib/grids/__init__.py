@@ -24,17 +24,21 @@ from weaklib.tables import Row, Table
 @dataclass(frozen=True)
 class Preset:
     """What all runs share, for each kind of training what is special to it, see `changed`, which corpora it has in the
-    place of those that rows name, and which of the models that rows start from it does `without`, by config field.
+    place of those that rows name, which of the models that rows start from it does `without`, by config field, and by
+    corpus what is special to rows that hear mixtures of it.
     """
 
     config: Config
     kinds: dict[str, dict] = field(default_factory=dict)
     corpora: dict[str, str] = field(default_factory=dict)
     without: tuple[str, ...] = ()
+    hearing: dict[str, dict] = field(default_factory=dict)
 
     def of(self, kind: str, changes: dict) -> Config:
         """Return the config of a row of a kind, with its changes."""
-        own = changed(changed(self.config, self.kinds.get(kind, {})), changes)
+        own = changed(self.config, self.kinds.get(kind, {}))
+        own = changed(own, self.hearing.get(changes.get("mixtures", ""), {}))
+        own = changed(own, changes)
         named = {f.name: getattr(own, f.name) for f in fields(own)}
         return replace(own, **{name: self.corpora[value] for name, value in named.items()
                                if isinstance(value, str) and value in self.corpora})

@@ -60,7 +60,7 @@ PRESETS = {
             "critic", "critic_short", "timbre", "prompts", "listened")} | {
             "judge": {"stage": "timbre"}, "sight": {"stage": "sight", "pool": ("music21",)}},
         {"instruments": "music21", "instruments_pool": "music21", "events": "vggsound", "captions": "audiocaps"},
-        without=("start",)),
+        without=("start",), hearing=dict.fromkeys(("events", "captions"), {"batch": 64})),
 }
 
 SDR = Metric("sdr", "SDR", "dB")

@@ -55,6 +55,7 @@ CRITERION = "SI-SDR on validation, dB"
 READ = ("clap", "bert", "clip", "lass")  # systems that are asked in words
 SEEN = ("image", "sop", "cosep")         # with pictures
 BLIND = ("pit", "mixit", "classes")      # not at all
+EPOCH = 1360     # steps of the published plan, of which it has 50
 LOOKED_AT = 500  # items at most whose pictures say how to centre and scale what is seen
 SETS, FEWER = 400, {"smoke": 40}  # different sets of classes that mixtures of a number of sources are made of
 N_FRAMES = 3    # pictures per recording
@@ -96,6 +97,12 @@ class Loss:
     # what the single questions are asked about; "mom": the mixture of mixtures, as released
     asked: Literal["mixture", "mom"] = "mixture"
     objects: float = 0.05        # of the classes of what CoSep separates
+    # whether the bins of distances count by how loud the mixture is, as released, and not alike
+    weighted: bool = keys.keyed(True, absent=True)
+    # whether what is asked for is 1 / K as loud as it is in the mixture, as released; SDR does not see that
+    shrunk_targets: bool = keys.keyed(False, absent=False)
+    # of the contrastive loss: the critic's, or learned along with the separator
+    temperature: Literal["frozen", "learned"] = keys.keyed("frozen", absent="frozen")
 
 
 @dataclass(frozen=True)
@@ -131,8 +138,8 @@ class Config(runs.Config):
     net: Net = field(default_factory=Net)
     loss: Loss = field(default_factory=Loss)
     plan: training.Plan = field(default_factory=lambda: training.Plan(
-        steps=68_000, lr=1e-3, warmup=0, decay="constant", clip=math.inf, ema=0.0, validate_every=1360,
-        precision="bf16-mixed"))
+        steps=68_000, lr=1e-3, warmup=0, decay="step", drop_every=15 * EPOCH, clip=math.inf, ema=0.0,
+        validate_every=EPOCH, precision="bf16-mixed"))
     start: Config | None = None  # the separator to go on from
     reader: Config | None = None  # whose text or picture side reads the questions, or with which SOP and CoSep begin
                                   # to see: of stage "critic" or "sight"
@@ -496,7 +503,9 @@ class Separator(nn.Module):
         self.register_buffer("centre", torch.zeros(max(1, n_embedding)))
         self.register_buffer("spread", torch.ones(max(1, n_embedding)))
         if cfg.system == "cosep" or cfg.loss.teacher == "concurrent":
-            self.timbre = Classifier(len(_classes(cfg)))
+            self.timbre = Classifier(len(_classes(cfg)), sr=cfg.sr)
+        if cfg.loss.temperature == "learned":
+            self.log_scale = nn.Parameter(torch.zeros(()))  # it begins with the critic's, see `task`
 
     def condition(self, asked: dict):
         """Return tokens, embedding and lengths of questions, as the U-Net takes them."""
@@ -556,7 +565,7 @@ def build(cfg: Config) -> nn.Module:
     if cfg.stage == "critic":
         return LaionClap(sr=cfg.sr) if cfg.published else Clap(sr=cfg.sr)
     if cfg.stage == "timbre":
-        return Classifier(len(_classes(cfg)))
+        return Classifier(len(_classes(cfg)), sr=cfg.sr)
     if cfg.stage == "sight":
         return Sight()
     if cfg.stage == "prompts":
@@ -626,14 +635,14 @@ class Lesson:
         logits = model.logits(torch.cat(heard + [about] * single), asked)[:, 0]
         whole, parts = logits[:n_whole], logits[n_whole:]
         terms, value = {}, 0.0
+        ref = size.flatten(0, 1) / (k if loss.shrunk_targets else 1)
         if n_whole and loss.reconstruction:
-            terms["URL"] = self.distance(whole, size.flatten(0, 1), whole_of_mom).mean()
+            terms["URL"] = self.distance(whole, ref, whole_of_mom).mean()
             value = value + loss.reconstruction * terms["URL"]
         if single and loss.consistency:
             share = batch[f"{prefix}share"].flatten(0, 1)[..., None, None]
             added = (share * (parts.sigmoid() * about).unflatten(0, (-1, k))).sum(1)
-            ref = size.flatten(0, 1)
-            terms["CRL"] = losses.weighted_l1(added, ref, losses.mask_weight(ref)).mean()
+            terms["CRL"] = losses.weighted_l1(added, ref, self.weight(ref)).mean()
             value = value + loss.consistency * terms["CRL"]
         if teaches:
             masks = parts if single else whole
@@ -657,7 +666,11 @@ class Lesson:
         """Eq. 2 for answers (n, freq, frame), one by one."""
         if self.cfg.loss.domain == "bce":
             return losses.mask_bce(logits, ref, mix)
-        return losses.weighted_l1(logits.sigmoid() * mix, ref, losses.mask_weight(mix))
+        return losses.weighted_l1(logits.sigmoid() * mix, ref, self.weight(mix))
+
+    def weight(self, size):
+        """How much each bin of magnitudes counts."""
+        return losses.mask_weight(size) if self.cfg.loss.weighted else torch.ones_like(size)
 
     def permuted(self, logits, size, mom):
         """The smallest distance over the orders of two masks or more (PIT, MixPIT), a mean over the batch."""
@@ -676,8 +689,9 @@ class Lesson:
             slots = torch.arange(parts.shape[1], device=est.device)[None, :, None].expand(parts.shape).flatten()
             same = parts.flatten()[:, None] == parts.flatten() if cfg.loss.positives else None
             slots = slots if cfg.loss.form == "audio_to_text" else None
-            return losses.contrastive(self.teacher.hear(est, **spoiled), read, self.teacher.scale, same,
-                                      form=cfg.loss.form, slots=slots).mean()
+            scale = model.log_scale.exp() if cfg.loss.temperature == "learned" else self.teacher.scale
+            return losses.contrastive(self.teacher.hear(est, **spoiled), read, scale, same, form=cfg.loss.form,
+                                      slots=slots).mean()
         target = F.one_hot(batch[f"{prefix}classes"].flatten(), len(_classes(cfg))).float()
         if cfg.loss.teacher == "timbre":
             return entropy(self.teacher(est, **spoiled), target)
@@ -859,9 +873,14 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
     if cfg.system in READ + SEEN:
         model.settle(_singles(cfg, next(iter(draw.parts.values()))))
     if cfg.start:
-        anew = {name: x for name, x in model.state_dict().items() if name.startswith("timbre.")}  # begins at random
-        model.load_state_dict(runs.weights_of(cfg.start) | anew)
+        own = model.state_dict()  # of which a start has no classifier, and no temperature
+        model.load_state_dict(own | {name: x for name, x in runs.weights_of(cfg.start).items() if name in own})
     teacher = _taught(cfg, device) if cfg.teacher else None
+    if cfg.loss.temperature == "learned":
+        if cfg.loss.teacher != "clap" or teacher is None:
+            raise WeaklibError(f"{cfg.label} learns a temperature and has no critic, whose it begins with; leave "
+                               "loss.temperature out, or name a critic as the teacher.")
+        model.log_scale.data.copy_(teacher.scale.detach().log())
     tests = Tests(corpora.load(cfg.corpus, "validation", cfg.preset), 2, cfg.tested // 2, cfg.wording)
     return training.Task(model, draw, Lesson(cfg, draw.questions, teacher), evaluation.Criterion(
         CRITERION, lambda m: np.mean([metrics.si_sdr(est, item["sources"]).mean() for item, est in answers(m, tests)])))
