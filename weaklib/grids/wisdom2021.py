@@ -15,18 +15,16 @@ def _kinds(pretrain: int, finetune: int, classifier: int, batch: int = 8, valida
         return {"plan": {"steps": steps, "warmup": steps // 10, **more}, "batch": batch}
 
     every = {"validate_every": max(1, pretrain // validations)}
-    first = plan(pretrain, **every)
-    then, longer = (plan(n * finetune, lr=1e-3, validate_every=max(1, finetune // 2)) for n in (1, LONGER))
+    first, then = plan(pretrain, **every), plan(finetune, lr=1e-3, validate_every=max(1, finetune // 2))
     moms = plan(pretrain + finetune, **every) | {"trained_on": "sounds"}
     # Single mixtures teach first to leave single sounds alone, at 60 dB and more, and then to separate; TRF, of which
     # single sounds are a quarter, has its best early on the way.
     return {"moms": moms, "single": moms | {"judged": "msi"},
-            "pretrain": first, "finetune": then, "longer": longer,
+            "pretrain": first, "finetune": then,
             "labelled_pretrain": first, "labelled": then,  # the same runs, where all mixtures are labelled
             "classifier": plan(classifier, lr=3e-3, validate_every=max(1, classifier // validations)) | {"batch": 16}}
 
 
-LONGER = 4  # times as many steps, to see what sparsity does then
 QUICK = Plan(lr=2e-3, ema=0.99)
 AUDIOSET = {"trained_on": "audioset"}
 
@@ -41,7 +39,7 @@ PRESETS = {
     "paper": Preset(Config(corpus="fuss", trained_on="yfcc100m", wild="yfcc100m", speech="libri2mix", noisy="librifsd",
                            preset="paper"), {
         "moms": {"trained_on": "fuss"}, "single": {"trained_on": "fuss"}, "pretrain": {"plan": {"steps": 1_000_000}},
-        "finetune": {"plan": {"steps": 300_000}}, "longer": {"plan": {"steps": LONGER * 300_000}},
+        "finetune": {"plan": {"steps": 300_000}},
         # It stops early there, and the steps of the classifier are not stated.
         "labelled_pretrain": AUDIOSET | {"plan": {"steps": 3_700_000}},
         "labelled": AUDIOSET | {"plan": {"steps": 300_000, "patience": 10, "validate_every": 10_000}},
@@ -113,15 +111,11 @@ SEARCHED = tuple(
     _finetuned(f"yfcc_baseline_m{m}_{search}", f"MixIT, {words}", m, {}, f"pretrain_m{m}_{search}", ours=True,
                search=search)
     for m, search, words in ((8, "lsq", "least squares"), (16, "exact", "exact search")))
-LONG = tuple(
-    _finetuned(f"yfcc_{key}_m8_long", f"{title}, four times as long", 8, loss, ours=True, kind="longer")
-    for key, title, loss in (("baseline", "MixIT", {}), ("sparsity", "MixIT + sparsity", {"sparsity": BEST[8]})))
-
 TABLE1 = Table(
     "table1", "1", "Table 1: separation of whatever is there", (MSI, ALONE, TRF, MOMI, NOISY, CLEAN, *RATES, *COUNTS,
                                                                 MISSED),
     (*(_supervised(m, "single") for m in OUTPUTS), *(_supervised(m, "moms") for m in (8, 16)), *UNLABELLED, *SEMANTIC,
-     *SEARCHED, *LONG),
+     *SEARCHED),
     splits={"FUSS": "`sounds`", "Libri2Mix": "`talkers_16k`", "Enhancement": "`noisy_talkers`", "YFCC100m": "`wild`"},
     corpora={"FUSS": "corpus", "Libri2Mix": "speech", "Enhancement": "noisy", "YFCC100m": "wild"}, floor=0.0, caption=(
         "MSi is the SI-SNRi of mixtures of several sources, 1S the SI-SNR of a source that is heard alone, and TRF "
