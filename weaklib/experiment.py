@@ -275,11 +275,10 @@ class Sheet:
         """Add all numbers to those of the claims, and say which rows learned nothing."""
         found = self.records(where)
         for (row, records), metric, split in product(found.items(), self.table.metrics, self.table.splits):
-            score = self.table.score(row, metric, split)
             for r in records:
-                if score in r.scores:
+                if (value := self.table.value(row, metric, split, r)) is not None:
                     seed = r.key["config"]["seed"] if self._source(row).random else None
-                    values.add(row.key, self.corpus(row, split), metric.key, split, seed, r.mean(score), r.id)
+                    values.add(row.key, self.corpus(row, split), metric.key, split, seed, value, r.id)
         values.unlearned.update(self._unlearned(found))
 
     def _unlearned(self, found: dict[Row, list]) -> dict[tuple[str, str], str]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from statistics import mean, stdev
 
@@ -29,13 +29,16 @@ COLUMNS = "paper table row method condition split corpus metric seed value unit 
 
 @dataclass(frozen=True)
 class Metric:
-    """What is measured: its key in files, its name and unit in words, and which way is better."""
+    """What is measured: its key in files, its name and unit in words, which way is better, and the scores whose mean it
+    is where a record has them.
+    """
 
     key: str
     title: str
     unit: str                    # "dB", "%" and the like, or "ratio"
     better: str = "higher"       # "lower", or "" where neither is
     shown: bool = True           # in Markdown; the CSV has it in any case
+    over: tuple[str, ...] = ()   # keys of the scores that count alike, however many items each has
 
     @property
     def heading(self) -> str:
@@ -109,10 +112,18 @@ class Table:
         """Name the corpus of a split, by the config of a record."""
         return config[self.corpora.get(split, "corpus")]
 
+    def value(self, row: Row, metric: Metric, split: str, record) -> float | None:
+        """Number of a cell in a record, if that has it."""
+        parts = [self.score(row, replace(metric, key=key), split) for key in metric.over]
+        for scores in (parts, [self.score(row, metric, split)]):
+            if found := [record.mean(score) for score in scores if score in record.scores]:
+                return mean(found)
+        return None
+
     def seeds(self, row: Row, metric: Metric, split: str, records: list) -> list[float]:
         """Number of a cell in each of a row's records that has it."""
-        score = self.score(row, metric, split)
-        return [record.mean(score) for record in records if score in record.scores]
+        found = (self.value(row, metric, split, record) for record in records)
+        return [value for value in found if value is not None]
 
 
 def paper_numbers(paper: str, name: str) -> list[dict]:
@@ -144,10 +155,10 @@ def tidy(paper: str, table: Table, records: dict[Row, list]) -> list[dict]:
         method, condition = words.get(row.key, (row.method or row.title, _condition(row.changes)))
         lines += [{"paper": paper, "table": table.key, "row": row.key, "method": method, "condition": condition,
                    "split": split, "corpus": table.corpus(record.key["config"], split), "metric": metric.key,
-                   "seed": record.key["config"]["seed"], "value": f"{record.mean(score):.3f}", "unit": metric.unit,
+                   "seed": record.key["config"]["seed"], "value": f"{value:.3f}", "unit": metric.unit,
                    "run": record.id}
                   for record in found for split in table.splits for metric in table.metrics
-                  if (score := table.score(row, metric, split)) in record.scores]
+                  if (value := table.value(row, metric, split, record)) is not None]
     return lines
 
 

@@ -36,13 +36,15 @@ def test_rows_say_which_voices_teach_and_how():
     assert (cfg.corpus, cfg.mixtures, cfg.supervised, cfg.one_or_two, cfg.unsupervised) == (
         "talkers_reverb", "talkers_reverb", "talkers", True, 0.1)
     full, laptop = (paper.sheets(preset)[0] for preset in ("full", "laptop"))
-    domains = [[row.key for row in full.rows[k:k + 27]] for k in (0, 27)]
+    domains = [[row.key for row in full.rows[k:k + 28]] for k in (0, 28)]
     for found, domain in zip(domains, ("dry", "reverb")):
         assert found == ["input_mixture"] + [
             f"{domain}_{mode}_{match}_unsup{share}" for mode in ("1or2src", "2src")
             for match in ("matched", "mismatched") for share in (0, 10, 25, 50, 75, 90, 100)
-            if (match, share) != ("mismatched", 100)]
-    assert len(full.rows) == 54
+            if (match, share) != ("mismatched", 100)] + [f"{domain}_2src_single_unsup0"]
+    assert len(full.rows) == 56
+    single = paper.config("reverb_2src_single_unsup0", "full")
+    assert replace(single, label="", n_mix=2) == replace(paper.config("reverb_2src_matched_unsup0", "full"), label="")
     assert [row.key for row in laptop.rows] == [
         "input_mixture", "dry_1or2src_matched_unsup0", "dry_1or2src_matched_unsup100", "dry_2src_matched_unsup100"]
 

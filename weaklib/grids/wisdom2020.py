@@ -69,16 +69,27 @@ def _point(domain: str, mode: str, match: str, share: int) -> Row:
                n_seeds=None if share in COMPARED[match] else 1)
 
 
+def _single(domain: str) -> Row:
+    """The grey bars of the figure: PIT that hears one mixture at a time, as it is tested."""
+    name = CORPORA[domain]
+    return Row(f"{domain}_2src_single_unsup0", f"PIT, {VOICES['2src']}{ROOMS[domain]}, single mixtures",
+               changes={"corpus": name, "mixtures": name, "supervised": name, "unsupervised": 0.0, "n_mix": 1},
+               role="supervised", method=f"PIT, {VOICES['2src']}, single mixtures", n_seeds=1)
+
+
 FIGURE2 = Table(
     "figure2", "figure2", "Figure 2: two voices, with any share of supervision", (SI_SNRI, SI_SNR, SS),
     tuple(row for domain in CORPORA for row in (
         _mixture(domain, "input_mixture", of="" if domain == "dry" else "reverb_input_mixture"),
         *(_point(domain, mode, match, share) for mode, match, share in product(VOICES, COMPARED, SHARES)
-          if (match, share) != ("mismatched", 100)))),  # which hears no source that could be from elsewhere
+          if (match, share) != ("mismatched", 100)),  # which hears no source that could be from elsewhere
+        _single(domain))),
     splits={"test": ""}, floor=0.0, caption=(
         "Two speakers are separated. SI-SNRi is that of the two best of four outputs (MSi), on held-out voices. PIT "
         "learns from separate voices, MixIT from mixtures alone; matched sources are as reverberant as the mixtures. "
-        "The paper prints Figure 2 as an image without numbers; what its text says is tested by the claims."),
+        "All hear mixtures of mixtures but those of single mixtures. Weights are kept by SI-SNRi on validation voices "
+        "as reverberant as those of the test. The paper prints Figure 2 as an image without numbers; what its text "
+        "says is tested by the claims."),
     stand_ins={"talkers": "Corpus `talkers`, synthetic voices, stands in for WSJ0-2mix."})
 
 
@@ -129,9 +140,11 @@ UNIVERSAL = Table(
         _universal("unsup_yfcc", "MixIT on `wild`", mixtures="wild", headline=True),
     ), splits={"FUSS": "`sounds`", "YFCC100m": "`wild`"}, corpora={"FUSS": "corpus", "YFCC100m": "wild"}, floor=0.0,
     caption=(
-        "All models have eight outputs. MSi is the SI-SNRi of mixtures of two to four sounds. MoMi is the SI-SNRi of"
-        " two mixtures that were added up and are put together again from the outputs; a mixture to which no output "
-        "belongs counts as -80 dB. p0 is the probability that a supervised example is one mixture instead of two."),
+        "All models have eight outputs. MSi is the SI-SNRi of mixtures of two to four sounds. MoMi is the SI-SNRi of "
+        "two mixtures that were added up and are put together again from the outputs; a mixture to which no output "
+        "belongs counts as -80 dB. p0 is the probability that a supervised example is one mixture instead of two. "
+        "Weights are kept by MSi on validation, also those of rows with p0. SI-SNR forgives an output its sign and "
+        "level, so that one source alone scores high, too, where several outputs hold it and partly cancel each other."),
     stand_ins={"sounds": "Corpus `sounds`, made by programs, stands in for FUSS.",
                "wild": "Corpus `wild`, scenes of which the kit gives out the mixtures alone, stands in for YFCC100m."})
 

@@ -100,8 +100,8 @@ class STFTBasis(nn.Module):
     """A sqrt-Hann STFT; the network sees the magnitude, normalised over all bins and frames of a clip.
 
     The epsilon of that normalisation decides what becomes of quiet clips. The published code has 1e-3, as in
-    `PReLUNorm`; the default, 1e-5, is what the committed results were made with. At an RMS of 1e-3 the estimates of the
-    two differ by some -12 dB.
+    `PReLUNorm`, and so have the committed results. At an RMS of 1e-3 the estimates with 1e-5, the default here, differ
+    from these by some -12 dB.
     """
 
     def __init__(self, win_length: int, hop_length: int, power: float, eps: float = 1e-5):

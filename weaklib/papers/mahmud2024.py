@@ -16,15 +16,15 @@ questions about sounds that are not there, and how the quality of the audio-text
 Where we differ
 ---------------
 `instruments` replaces MUSIC-21, `events` VGGSound and `captions` AudioCaps. The audio-text model is a small one that
-the kit trains on a corpus of its own, disjoint from the other in scores, voices and phrases, and in presets where the
-SoundFont has more than one; its text side reads MiniLM vectors. Pictures are drawn, not filmed. The network is the
-paper's but small, on a spectrogram with fewer rows towards high frequencies (`Config.rows`), and scaled by its level;
-the question scales and shifts its lowest levels (`Net.film`), in rows without attention, too. LASS-Net is this network
-without blocks, not its own. Trained for minutes, the full loss needs a start from a model that had the first loss alone
-(`Config.start`), an audio-text model that has heard masked and noisy sound, as it then hears while it teaches
-(`Config.augment`), and items of one class as positives of each other (`Loss.positives`). The classifier that CoSep
-trains along learns from mixtures (`Loss.teacher`): one that learns from what is separated, as published, soon agrees
-with the separator on a code. The preset ``paper`` has none of that.
+the kit trains on a corpus of its own, disjoint from the other in scores, voices and phrases, and for six of the 21
+classes in presets of the SoundFont, too; its text side reads MiniLM vectors. Pictures are drawn, not filmed. The
+network is the paper's but small, on a spectrogram with fewer rows towards high frequencies (`Config.rows`), and scaled
+by its level; the question scales and shifts its lowest levels (`Net.film`), in rows without attention, too. LASS-Net is
+this network without blocks, not its own. Trained for minutes, the full loss needs a start from a model that had the
+first loss alone (`Config.start`), an audio-text model that has heard masked and noisy sound, as it then hears while it
+teaches (`Config.augment`), and items of one class as positives of each other (`Loss.positives`). The classifier that
+CoSep trains along learns from mixtures (`Loss.teacher`): one that learns from what is separated, as published, soon
+agrees with the separator on a code. The preset ``paper`` has none of that.
 """
 from __future__ import annotations
 

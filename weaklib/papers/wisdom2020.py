@@ -74,6 +74,7 @@ class Config(runs.Config):
     unsupervised: float = 1.0    # share of the examples trained with MixIT, the rest with PIT (section 3.3)
     one_or_two: bool = False     # whether half of the mixtures have one speaker only (section 4.1)
     p0: float = 0.0              # probability that a supervised example is a single mixture (section 4.3)
+    n_mix: int = keys.keyed(2, absent=2)  # mixtures in a supervised example; 1: the grey bars of Figure 2
     halved: bool = False         # whether one half of a corpus is supervised and the other is not
     n_out: int = 4               # outputs
     batch: int = 256             # mixtures of mixtures per step (section 4)
@@ -137,7 +138,7 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
             half = len(supervised) // 2
             mixtures, supervised = mixtures[half:], supervised[:half]
         draw = mixing.Mixtures(mixtures, supervised, batch=cfg.batch, unsupervised=cfg.unsupervised, seed=cfg.seed,
-                               one_or_two=cfg.one_or_two, p0=cfg.p0)
+                               one_or_two=cfg.one_or_two, p0=cfg.p0, n_mix=cfg.n_mix)
     loss = partial(enhancement if cfg.task == "enhancement" else mixing.loss, snr_max=cfg.snr_max)
     return training.Task(build(cfg), draw, loss, _criterion(cfg))
 

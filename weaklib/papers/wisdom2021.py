@@ -16,13 +16,13 @@ Where we differ
 ---------------
 `sounds` stands in for FUSS, `wild` for YFCC100m and AudioSet, `talkers_16k` for Libri2Mix and `noisy_talkers` for the
 enhancement set. The network is the paper's (TDCN++) but small, on an STFT basis with a hop of 32 ms. As in the paper
-every row goes on from a baseline; here the baseline goes on as long without a further loss, so that all have had as
-many steps. With one corpus of labelled mixtures the two baselines with four outputs are one run. The classifier is a
-small network on a mel spectrogram, trained by the kit on the labels of `wild`, and the cross-entropy of Eq. 8 is a mean
-over classes, not a sum, so that its weight does not depend on how many there are. The MixIT loss is a mean over the two
-mixtures, as in released code, and a sum in the paper, which does not say to which its weights belong. Trained for
-minutes, rows of single mixtures keep their best weights by MSi (`Config.judged`), all others by TRF, as the paper
-chooses its weights of losses.
+every row goes on from a baseline; here the baseline goes on as long without a further loss, so that all are given as
+many steps, of which the best by validation is kept. With one corpus of labelled mixtures the two baselines with four
+outputs are one run. The classifier is a small network on a mel spectrogram, trained by the kit on the labels of `wild`,
+and the cross-entropy of Eq. 8 is a mean over classes, not a sum, so that its weight does not depend on how many there
+are. The MixIT loss is a mean over the two mixtures, as in released code, and a sum in the paper, which does not say to
+which its weights belong. Trained for minutes, rows of single mixtures keep their best weights by MSi (`Config.judged`),
+all others by TRF, as the paper chooses its weights of losses.
 """
 from __future__ import annotations
 
