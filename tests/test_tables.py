@@ -2,6 +2,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -72,6 +73,18 @@ def test_a_score_is_named_by_what_is_heard_metric_and_split():
         "gain", "gain/bass", "alone/gain", "alone/gain/bass"]
     assert [table(**OWN).score(row, GAIN, split) for row in (ROWS[2], ROWS[4]) for split in SPLITS] == [
         "gain", "gain/wild", "gain/bass", "alone/gain", "alone/gain/wild", "alone/gain/bass"]
+
+
+def test_a_metric_may_be_the_mean_of_several_scores_where_a_record_has_them():
+    """However many items each has; where there is none, as in another split, it is a score of its own."""
+    several = Metric("gain", "Gain", "dB", over=("two", "three", "four"))
+    made = record(gain=9.0, two=1.0, four=4.0, gain_bass=7.0)
+    made.scores["four"] += [4.0] * 10
+    own = table(several, splits={"test": "", "bass": "", "drums": ""})
+    assert [own.value(ROWS[2], several, split, made) for split in own.splits] == [2.5, 7.0, None]
+    assert own.seeds(ROWS[2], several, "test", [made, record(gain=3.0)]) == [2.5, 3.0]
+    assert [line["value"] for line in tables.tidy("toy", replace(own, printed=False), {ROWS[2]: [made]})] == [
+        "2.500", "7.000"]
 
 
 def test_a_split_may_go_by_another_name_in_records_and_a_row_may_be_about_one_split_only(paper):

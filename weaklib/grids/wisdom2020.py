@@ -144,7 +144,7 @@ UNIVERSAL = Table(
         "two mixtures that were added up and are put together again from the outputs; a mixture to which no output "
         "belongs counts as -80 dB. p0 is the probability that a supervised example is one mixture instead of two. "
         "Weights are kept by MSi on validation, also those of rows with p0. SI-SNR forgives an output its sign and "
-        "level, so that one source alone scores high, too, where several outputs hold it and partly cancel each other."),
+        "level: one source alone also scores high where several outputs hold it and partly cancel each other."),
     stand_ins={"sounds": "Corpus `sounds`, made by programs, stands in for FUSS.",
                "wild": "Corpus `wild`, scenes of which the kit gives out the mixtures alone, stands in for YFCC100m."})
 
