@@ -174,7 +174,8 @@ FIGURE1 = Table(
     stand_ins={"sounds": "Corpus `sounds` stands in for FUSS."})
 
 
-# Claims. Bounds were fixed before the runs.
+# Claims. Bounds were fixed before the runs; after them, that e10 also asks for TRF, and that MSi is the mean over
+# mixtures of two, three and four sources.
 
 def _cell(row: str, metric: Metric = MSI, split: str = "FUSS") -> Cell:
     return Cell(row, metric, split)
@@ -217,9 +218,10 @@ CLAIMS = {
         every("MSi with sparsity and covariance − sparsity", _by_m(COVARIANCE, SPARSITY, MSI, low=-1.5, high=0.2)))),
     "e09": Claim(tuple(every(f"MoMi on {TABLE1.splits[split]}, with sparsity − without", _by_m(
         SPARSITY, BASELINE, MOMI, split, high=0.0)) for split in ("FUSS", "YFCC100m"))),
-    "e10": Claim((Bound("MSi, least squares − exact search, M = 8", _gap(f"{BASELINE}_m8_lsq", f"{BASELINE}_m8"),
-                        -0.5, 0.5),
-                  Bound("the same, M = 16", _gap(f"{BASELINE}_m16", f"{BASELINE}_m16_exact"), -0.5, 0.5))),
+    "e10": Claim(tuple(every(f"{metric.title}, least squares − exact search", (
+        Bound(f"M = {m}", _gap(a, b, metric), -0.5, 0.5) for m, a, b in (
+            (8, f"{BASELINE}_m8_lsq", f"{BASELINE}_m8"), (16, f"{BASELINE}_m16", f"{BASELINE}_m16_exact"))))
+        for metric in (MSI, TRF))),
     "e11": Claim((Bound("1S with classes − without", _gap(LABELLED["class"], LABELLED["baseline"], ALONE), low=1.0),
                   Bound("MSi with classes − without", _gap(LABELLED["class"], LABELLED["baseline"]), low=-0.5),
                   Bound("MSi with sparsity − with classes", _gap(LABELLED["sparsity"], LABELLED["class"]), high=-0.3))),
