@@ -47,6 +47,7 @@ def _kinds(first: int, then: int, critic: int, batch: int) -> dict:
             **{f"semi{k}": shared(k - 0.5) | plan(then) for k in KS if k > 1},
             "critic": {"stage": "critic", "batch": 64} | plan(critic, 3e-3),
             "critic_short": {"stage": "critic", "batch": 64} | plan(max(2, critic // 10), 3e-3),
+            "critic_third": {"stage": "critic", "batch": 64} | plan(max(2, critic // 3), 3e-3),
             "sight": {"stage": "sight", "batch": 64} | plan(critic, 3e-3),
             "timbre": {"stage": "timbre", "batch": 16} | plan(critic, 3e-3),
             "judge": {"stage": "timbre", "batch": 16, "augment": False} | plan(critic, 3e-3),
@@ -61,8 +62,8 @@ PRESETS = {
     "paper": Preset(Config(preset="paper"), {
         name: {"loss": {"contrastive": 0.0, "consistency": 0.0}}
         for name in ("first", "goes_on", "alone", "pictured")} | {
-        name: {"stage": name.removesuffix("_short"), "published": "critic" in name} for name in (
-            "critic", "critic_short", "timbre", "prompts", "listened")} | {
+        name: {"stage": name.partition("_")[0], "published": "critic" in name} for name in (
+            "critic", "critic_third", "critic_short", "timbre", "prompts", "listened")} | {
             "judge": {"stage": "timbre"}, "sight": {"stage": "sight", "pool": ("music21",)}},
         {"instruments": "music21", "instruments_pool": "music21", "events": "vggsound", "captions": "audiocaps"},
         without=("start",), hearing=dict.fromkeys(("events", "captions"), {"batch": 64})),
@@ -463,6 +464,7 @@ TABLE_CRITICS = Table(
         Row("of_critic", "Critic", of="critic", role="reference", ours=True),
         Row("by_critic", "what is learned from it", of="proposed_clap_src2", ours=True, method="Critic"),
         *_judged("critic_plain", "Critic that never heard masks and noise", "critic", {"augment": False}),
+        *_judged("critic_third", "Critic trained a third as long", "critic_third", {}),
         *_judged("critic_short", "Critic trained a tenth as long", "critic_short", {}),
         *(Row(f"of_timbre_src{k}", f"Timbre classifier, from mixtures of {k}", of=f"timbre_src{k}", role="reference",
               ours=True, method="Timbre classifier") for k in (2, 3, 4)),
