@@ -119,7 +119,7 @@ class Record:
     history : list of dict
         As `weaklib.training.fit` returns it.
     provenance : dict
-        With ``starts``, the checksums of the weights that it began with; records made before November 2026 lack it.
+        With ``starts``, the checksums of the weights that it began with; older records lack it.
     weights : dict or None
         sha256 and number of parameters of the weights.
     folder : Path

@@ -209,9 +209,8 @@ TABLE1 = _table("1", "two sources, asked for in words, by pictures, or not at al
                 "with pictures have as many steps; a step of PIT, MixPIT and MixIT hears twice as many mixtures as one "
                 "of a system that is asked, one of Weak-Sup half as many, and one with the full loss 1 / K as many; "
                 "and the lowest levels of all that are asked but LASS-Net and CoSep* are scaled and shifted by the "
-                "question. At all presets but `paper`, a timbre classifier counts three times as much as the critic, "
-                "and goes on from another training of the first stage. LASS-Net is the small U-Net, with a text "
-                "encoder that it learns.",
+                "question. At all presets but `paper`, a timbre classifier counts three times as much as the critic. "
+                "LASS-Net is the small U-Net, with a text encoder that it learns.",
                 metrics=(*ALL, GAIN, ABSENT))
 TABLE12 = Table("table12", "12", "Table 12: three sources", ALL, (UNPROCESSED, *STARRED, *(
     Row(f"proposed_src{k}", _titled("Proposed", k), of=f"proposed_clap_src{k}", method="Proposed", headline=k != 3)
@@ -351,7 +350,8 @@ TABLE8 = _table("8", "what the losses are worth", (row for name, words in LOSSES
     "URL is the loss of mix-and-separate (Eq. 2), CNT that of the critic, which hears the answers (Eq. 3), and CRL the "
     "one by which the answers add up to the mixture (Eq. 5). Here all rows continue from the same first stage, trained "
     "with URL alone; in the paper, each starts from random weights. A step with CNT or CRL asks 1 + K times as many "
-    "questions of a mixture of mixtures as one with URL alone, and has fewer of them in return.")
+    "questions of a mixture of mixtures as one with URL alone, and has fewer of them in return. Rows without URL get "
+    "worse from their start on; what is kept is the best of four validations on the way.")
 
 
 def _weights(number: str, title: str, published: dict, own: str, start: str, on: dict, split: str, kind: str = "full",
