@@ -436,13 +436,16 @@ TABLE15B = _table("15b", "how to ask", (
 # Table 16: which sound is heard
 
 TABLE16 = Table(
-    "table16", "16", "Table 16: which sound is heard, by a classifier in place of listeners", FOUR, tuple(
+    "table16", "16", "Table 16: which sound is heard, by a classifier in place of listeners", FOUR, (*(
+        Row(key, words, "listened", {}, starts | {"teacher": "judge"}, role="reference", ours=True, random=False)
+        for key, words, starts in (("single_sounds", "The single sounds themselves", {}),
+                                   ("mixture_itself", "Unprocessed mixture", {"heard": "input_mixture"}))), *(
         Row(key, words, "listened", {}, {"heard": of, "teacher": "judge"}, method=words, random=True, role=role)
         for key, words, of, role in (
             ("clipsep_text_star_sup", "CLIPSep-Text*, supervised", "clipsep_text_star_sup", "supervised"),
             ("clipsep_text_star_unsup", "CLIPSep-Text*, unsupervised", "clipsep_text_star_src2", "weak"),
             ("proposed_unsup", "Proposed, unsupervised", "proposed_clap_src2", "weak"),
-            ("proposed_ssl", "Proposed, semi-supervised, 5 %", "ssl_music_5_music_95_src2", "weak"))),
+            ("proposed_ssl", "Proposed, semi-supervised, 5 %", "ssl_music_5_music_95_src2", "weak")))),
     {"2mix (dataset not stated)": "`instruments`"}, corpora={"2mix (dataset not stated)": "corpus"}, caption=(
         "The paper asked 20 people which of two sounds they hear in an answer: the right one, the wrong one, both or "
         "neither. Here a classifier stands in for these listeners, as a *proxy*; it has learned from other recordings "
@@ -468,10 +471,11 @@ TABLE_CRITICS = Table(
         *_judged("critic_short", "Critic trained a tenth as long", "critic_short", {}),
         *(Row(f"of_timbre_src{k}", f"Timbre classifier, from mixtures of {k}", of=f"timbre_src{k}", role="reference",
               ours=True, method="Timbre classifier") for k in (2, 3, 4)),
-        Row("of_sight", "Model of pictures and text", of="sight", role="reference", ours=True, method="Pictures")),
+        Row("of_sight", "Model of pictures and text", of="sight", role="reference", ours=True, method="Pictures"),
+        Row("of_judge", "Classifier in place of listeners", of="judge", role="reference", ours=True, method="Judge")),
     {MUSIC: "`instruments`"}, corpora={MUSIC: "corpus"}, stand_ins=STAND_INS, caption=(
         "Accuracy is the share of single test sounds for which the critic picks the right class among the names of "
-        "all; for comparison, that of the timbre classifiers of Table 1, and of the model that reads pictures, on "
+        "all; for comparison, that of the classifiers of Tables 1 and 16, and of the model that reads pictures, on "
         "pictures (trained once more for this table). Fooled is the share of questions for which a free mask, "
         "optimised along the critic's gradient, yields an answer that the critic prefers to the true sound. A critic "
         "does not measure separation, and no model should be selected by it."))

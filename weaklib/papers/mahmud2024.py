@@ -148,7 +148,8 @@ class Config(runs.Config):
     length: int = 0              # number of these words, and
     shots: int = 0               # of recordings of each class that they are learned from
     published: bool = keys.keyed(False, absent=False)  # whether the critic is LAION-CLAP, which learns no more
-    heard: Config | None = keys.keyed(None, absent=None)  # the separator that is listened to
+    # the separator that is listened to, or the unprocessed mixture; without any, the single sounds themselves are
+    heard: Config | None = keys.keyed(None, absent=None)
 
     def __post_init__(self):
         super().__post_init__()
@@ -1055,18 +1056,28 @@ def listened(cfg: Config) -> dict:
     """What a classifier hears in the answers of a separator: ``correct_pct``, ``wrong_pct``, ``both_pct`` and
     ``none_pct``, 100 or 0 for every answer (Table 16).
     """
-    model, judge = build(cfg.heard), build(cfg.teacher).eval()
-    model.load_state_dict(runs.weights_of(cfg.heard))
+    judge = build(cfg.teacher).eval()
     judge.load_state_dict(runs.weights_of(cfg.teacher))
-    corpus = corpora.load(cfg.corpus, "test", cfg.preset)
+    tests = Tests(corpora.load(cfg.corpus, "test", cfg.preset), 2, cfg.tested)
     target, other = [], []
-    for item, est in answers(model.eval(), Tests(corpus, 2, cfg.tested)):
+    for item, est in _heard(cfg.heard, tests):
         own = [_classes(cfg.teacher).index(name) for name in item["labels"]]
         heard = judge(est).sigmoid()[:, own]
         target += heard.diagonal().tolist()
         other += heard.flip(1).diagonal().tolist()
     said = listening.proxy(target, other)
     return {f"{name}_pct": [100.0 * (one == name) for one in said] for name in listening.OUTCOMES}
+
+
+def _heard(cfg: Config | None, tests: Tests):
+    """What `answers` yields: those of a separator, or the mixture itself, or without a config the single sounds."""
+    if cfg is None:
+        return ((item, item["sources"]) for item in tests)
+    if cfg.system == "none":
+        return answers(None, tests)
+    model = build(cfg)
+    model.load_state_dict(runs.weights_of(cfg))
+    return answers(model.eval(), tests)
 
 
 # Anybody's audio
