@@ -1,6 +1,7 @@
 """weaklib.audio: values against numpy, scipy and closed forms; every kind of bad file gets one sentence."""
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -62,6 +63,21 @@ def not_finite(path):
 
 def constant(path):
     soundfile.write(path, np.full(8000, 0.25), 8000)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "AIFF"])
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+def test_a_file_that_was_cut_off_is_told(tmp_path, kind, subtype):
+    path = tmp_path / f"x.{kind.lower()}"
+    soundfile.write(path, np.linspace(-0.5, 0.5, 16000), 8000, subtype=subtype, format=kind)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole, _ = audio.read(path)
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    with pytest.warns(UserWarning, match="lacks about 1.0 s"):
+        half, _ = audio.read(path)
+    assert half.shape[-1] == pytest.approx(8000, abs=50)
+    assert np.array_equal(half, whole[:, :half.shape[-1]])
 
 
 @pytest.mark.parametrize("make, says", [(broken, "cannot be read"), (empty, "no samples"), (not_finite, "finite"),

@@ -79,6 +79,15 @@ def test_relative_settings_are_meant_from_where_the_command_was_started(tmp_path
     assert python(code, tmp_path, WEAKLIB_HOME="rel", WEAKLIB_DATA="../data").split("\n") == [expected] * 2
 
 
+def test_what_a_data_set_lacks_says_which_of_three_things_is_wrong(tmp_path, monkeypatch):
+    monkeypatch.delenv("WEAKLIB_DATA", raising=False)
+    assert files.lacking("fuss") == "WEAKLIB_DATA is not set"
+    monkeypatch.setenv("WEAKLIB_DATA", str(tmp_path))
+    assert files.lacking("fuss") == f"{tmp_path} has no fuss"
+    monkeypatch.setenv("WEAKLIB_DATA", str(tmp_path / "typo"))
+    assert files.lacking("fuss") == f"There is no folder {tmp_path / 'typo'}, which WEAKLIB_DATA names"
+
+
 def test_relative_settings_that_are_made_later(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WEAKLIB_HOME", "rel")

@@ -91,11 +91,16 @@ def test_any_rate_and_channels(toy, sr, channels, seconds):
 
 
 def test_one_channel_without_an_axis_and_other_types(toy):
+    """Integers are PCM, as `scipy.io.wavfile` reads it: they are scaled by their range."""
     x = (1000 * tones(8000, 1, 1).sum(0)[0]).astype(np.int16)
-    for given in (x, x.astype(np.float64), torch.from_numpy(x)):
+    scaled = x.astype(np.float32) / 32768
+    for given in (x, 65536 * x.astype(np.int32), scaled.astype(np.float64), torch.from_numpy(x)):
         stem = weaklib.separate(given, 8000)["low"]
         assert stem.shape == x.shape and stem.dtype == np.float32
-        assert np.array_equal(stem, weaklib.separate(x[None].astype(np.float32), 8000)["low"][0])
+        assert np.array_equal(stem, weaklib.separate(scaled[None], 8000)["low"][0])
+    for wrong in (x.astype(np.int64), x.astype(np.uint8)):
+        with pytest.raises(WeaklibError, match="signed integers of at most 32 bits"):
+            weaklib.separate(wrong, 8000)
 
 
 def test_outputs_without_order_are_aligned(toy):
@@ -572,6 +577,30 @@ def test_nothing_is_overwritten_unless_forced(toy, listener, tmp_path, capsys):
         assert main([command, str(tmp_path / "x.wav"), "--out", str(out), "--force"]) == 0
         assert target.stat().st_size > 100
     assert main(["transcribe", str(tmp_path / "x.wav"), "--out", str(tmp_path / "x.txt")]) == 2
+
+
+def test_no_stem_replaces_a_recording_that_is_to_be_read(toy, tmp_path, capsys):
+    """``x-high.wav`` is a stem of ``x.wav`` by name, and given as a recording of its own."""
+    for name, sr in (("x", 8000), ("x-high", 16000)):
+        audio.write(tmp_path / f"{name}.wav", played(sr), sr)
+    before = (tmp_path / "x-high.wav").read_bytes()
+    given = [str(tmp_path / name) for name in ("x.wav", "x-high.wav")]
+    assert main(["separate", *given, "--out", str(tmp_path), "--force"]) == 2
+    assert "x-high.wav is a recording that is to be read" in capsys.readouterr().err
+    assert (tmp_path / "x-high.wav").read_bytes() == before
+    assert (tmp_path / "x-high-low.wav").exists() and not (tmp_path / "x-low.wav").exists()  # others go on
+    assert main(["separate", given[0], "--out", str(tmp_path), "--force"]) == 0
+
+
+def test_of_several_files_the_one_that_is_too_short_is_named(toy, tmp_path, capsys):
+    audio.write(tmp_path / "blip.wav", np.array([0.5, -0.5, 0.5, -0.5, 0.5]), 16000)
+    assert main(["separate", str(tmp_path / "blip.wav"), "--out", str(tmp_path)]) == 2
+    assert "blip.wav lasts" in capsys.readouterr().err
+
+
+def test_public_names_are_there_for_completion():
+    from weaklib import widgets
+    assert {"methods", "separate", "transcribe"} <= set(dir(weaklib)) and "StemPlayer" in dir(widgets)
 
 
 def test_a_failure_leaves_nothing_behind(toy, tmp_path, capsys):

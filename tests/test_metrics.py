@@ -316,6 +316,11 @@ def test_trf_reproduces_the_published_values(msi_value, one_source, published):
     assert trf(one_source, msi_value) == pytest.approx(published, abs=0.1 + 1e-9)  # its inputs are rounded, too
 
 
+def test_trf_of_other_counts_is_refused():
+    with pytest.raises(WeaklibError, match=r"2, 3 and 4 sources; got those of \[1, 2, 3\]"):
+        trf(10.0, {1: 0.0, 2: 3.0, 3: 6.0})
+
+
 def test_trf_weighs_each_count_alike():
     assert trf(40, [10, 12, 17]) == pytest.approx(0.25 * (40 + 10 + 12 + 17))
     assert trf(40, {4: 17, 2: 10, 3: 12}) == pytest.approx(0.25 * (40 + 10 + 12 + 17))

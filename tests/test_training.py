@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -419,6 +420,34 @@ def test_checkpoint_of_another_model_is_refused(tmp_path):
     p["model"] = torch.nn.Linear(3, 1)
     with pytest.raises(WeaklibError, match="another model"):
         fit(plan=PLAN, folder=tmp_path, **p)
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, np.float32("nan")])
+def test_a_score_that_is_no_number_is_told_and_not_taken_for_the_worst(tmp_path, score):
+    model = torch.nn.Linear(1, 1)
+    with pytest.raises(WeaklibError, match=r"validation score of toy is (nan|inf) at step 2"):
+        fit(model, lambda step: {"x": torch.ones(2, 1)}, lambda model, batch: model(batch["x"]).square().mean(),
+            Plan(steps=4, validate_every=2), tmp_path, validate=lambda model: score, device="cpu", desc="toy")
+
+
+@pytest.mark.parametrize("score", [np.float32(1.5), torch.tensor(1.5)])
+def test_a_score_may_be_any_kind_of_number(tmp_path, score):
+    history = fit(torch.nn.Linear(1, 1), lambda step: {"x": torch.ones(2, 1)},
+                  lambda model, batch: model(batch["x"]).square().mean(), Plan(steps=2, validate_every=2), tmp_path,
+                  validate=lambda model: score, device="cpu")
+    assert history[0]["score"] == 1.5
+
+
+def test_a_loss_for_each_example_is_told(tmp_path):
+    with pytest.raises(WeaklibError, match=r"shape \(2, 1\); return its mean"):
+        fit(torch.nn.Linear(1, 1), lambda step: {"x": torch.ones(2, 1)}, lambda model, batch: model(batch["x"]),
+            Plan(steps=2), tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"steps": -5}, {"validate_every": 0}])
+def test_a_plan_has_steps_and_validations(wrong):
+    with pytest.raises(WeaklibError, match=next(iter(wrong))):
+        Plan(**wrong)
 
 
 def test_nan_stops_with_one_sentence(tmp_path):

@@ -26,3 +26,7 @@ def __getattr__(name):
         from weaklib import inference
         return getattr(inference, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})  # for completion

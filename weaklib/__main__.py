@@ -93,13 +93,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def _separate(args) -> int:
     from weaklib import inference
     return _each(args, lambda path: inference.separate_file(
-        path, args.out, args.method, query=args.query, device=args.device, overwrite=args.force))
+        path, args.out, args.method, query=args.query, device=args.device, overwrite=args.force,
+        spare=[files.path(name) for name in _expanded(args.file)]))
 
 
 def _transcribe(args) -> int:
     from weaklib import inference
     to = files.path(args.out)
-    named = to.suffix and not os.path.isdir(to)
+    named = to.suffix and not os.path.isdir(to) and not args.out.endswith(("/", os.sep))
     if named and len(args.file) > 1:
         raise WeaklibError(f"{to} is one name for {len(args.file)} files; give a folder.")
     return _each(args, lambda path: [inference.transcribe_file(

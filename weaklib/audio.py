@@ -33,6 +33,7 @@ from __future__ import annotations
 import io
 import mmap
 import os
+import re
 import stat
 import warnings
 from collections.abc import Iterable, Iterator
@@ -61,6 +62,7 @@ BLOCK = 1 << 16  # samples that are read or written at a time
 ALL = 1 << 62    # samples, more than there are anywhere
 CANCELS = -20    # dB re the channels' mean power, below which their mean is taken for cancelled, not for quiet
 OFFSET = -40     # dB re the rest of a channel, below which an offset costs nothing
+STREAMED = 0x7FFFF000  # bytes, and more: what programs say that do not know yet how long it will be
 LACKING = 0.1    # s that a file may have less, or more, than it says, before that is told
 
 
@@ -306,6 +308,7 @@ class _Exact:
             yield block.T
         if f.subtype in WIDTHS:
             _tell_besides(self, self._size - self.done * f.channels * WIDTHS[f.subtype])
+            _tell_cut(self, f)
 
     def length(self) -> int:
         return self._file.frames
@@ -424,6 +427,17 @@ def _joined(opened: io.FileIO) -> bool:
     """Whether another flac begins in one."""
     with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return any(data.find(begin, 1) >= 0 for begin in FLAC)
+
+
+def _tell_cut(found: _Exact, f) -> None:
+    """Say that a WAV or AIFF file ends before the end that its header announces."""
+    stated = re.search(r"^\s*(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", f.extra_info, re.MULTILINE)
+    if not stated or int(stated[1]) >= STREAMED:
+        return
+    lost = (int(stated[1]) - int(stated[2])) / (WIDTHS[f.subtype] * f.channels * f.samplerate)
+    if lost > LACKING:
+        warnings.warn(f"{found.path} lacks about {lost:.1f} s: it is damaged or was cut off, and what can be read is "
+                      f"{found.done / f.samplerate:.1f} s.", stacklevel=2)
 
 
 def _tell_besides(f, n_bytes: int) -> None:

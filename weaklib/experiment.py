@@ -13,6 +13,7 @@ Sheet
 """
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -217,10 +218,16 @@ class Experiment:
 def _listed(scores: dict) -> dict[str, list[float]]:
     """Scores as a record keeps them, whatever kind of numbers a paper's `score` returns."""
     try:
-        return {metric: [float(value) for value in values] for metric, values in scores.items()}
+        found = {metric: [float(value) for value in values] for metric, values in scores.items()}
     except (AttributeError, TypeError, ValueError, RuntimeError):
         raise WeaklibError("A paper's `score` returns a dict: metric -> one number per test item, as a list; mend it "
                            "and run again, what was trained is kept.") from None
+    for metric, values in found.items():
+        for k, value in enumerate(values):
+            if not math.isfinite(value):
+                raise WeaklibError(f"A paper's `score` returned {value} for {metric} of test item {k}; leave out items "
+                                   "that have no score and run again, what was trained is kept.")
+    return found
 
 
 @dataclass(frozen=True)

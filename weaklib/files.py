@@ -111,6 +111,14 @@ def data() -> Path | None:
     return path(os.environ["WEAKLIB_DATA"]).absolute() if os.environ.get("WEAKLIB_DATA") else None
 
 
+def lacking(name: str) -> str:
+    """Say why a data set is not there, of which `name` would be found in `data`; a clause to go on from a colon."""
+    folder = data()
+    if not folder:
+        return "WEAKLIB_DATA is not set"
+    return f"{folder} has no {name}" if folder.is_dir() else f"There is no folder {folder}, which WEAKLIB_DATA names"
+
+
 def sha256(path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as f:

@@ -111,6 +111,7 @@ def separate(audio, sr: int, method: str | None = None, *, query: str | list[str
     Parameters
     ----------
     audio : array, shape=(time,) or (channel, time)
+        Floats in [-1, 1], or signed integers, which are divided by their range.
     sr : int, Hz
         Any; it is resampled to the method's and back.
     method : str, optional
@@ -161,8 +162,8 @@ def transcribe(audio, sr: int, method: str | None = None, *, threshold: float = 
     Parameters
     ----------
     audio : array, shape=(time,) or (channel, time)
-        The mean of the channels is heard, without an offset; where they cancel each other in it, those that are upside
-        down are turned over.
+        Floats in [-1, 1], or signed integers, which are divided by their range. The mean of the channels is heard,
+        without an offset; where they cancel each other in it, those that are upside down are turned over.
     sr : int, Hz
     method : str, optional
         See `methods`; by default the first whose model comes with the package, or the record's.
@@ -190,7 +191,7 @@ def transcribe(audio, sr: int, method: str | None = None, *, threshold: float = 
 
 
 def separate_file(path, folder, method: str | None = None, *, query: str | list[str] | None = None, record=None,
-                  device: str = "auto", overwrite: bool = False) -> list[Path]:
+                  device: str = "auto", overwrite: bool = False, spare=()) -> list[Path]:
     """Separate a file into ``<folder>/<name of the file>-<output>.wav``, float at the file's own rate.
 
     The stems are written as they come, and appear when all are complete.
@@ -205,6 +206,8 @@ def separate_file(path, folder, method: str | None = None, *, query: str | list[
         See `separate`, also for what is warned of.
     overwrite : bool
         Whether stems may be there already.
+    spare : iterable of path-like
+        Recordings that no stem may replace, whatever `overwrite` says; `path` is one of them.
 
     Returns
     -------
@@ -220,9 +223,9 @@ def separate_file(path, folder, method: str | None = None, *, query: str | list[
     path, folder = sound.found(path), files.path(folder)
     to = [stem_path(folder, path.stem, name) for name in spec.outputs]
     for target in to:
-        _may_write(target, overwrite)
+        _may_write(target, overwrite, (path, *spare))
     (n_channels, n_samples, sr), balance = sound.survey(path)
-    _long_enough(n_samples, sr, method, spec)
+    _long_enough(n_samples, sr, method, spec, path)
     files.need_space(folder, 4 * len(to) * n_channels * n_samples)
     run = _loaded(method, spec, record, device)
     stems = _separated(spec, run, sound.blocks(path, PIECE), sr, n_channels, n_samples, balance)
@@ -243,7 +246,7 @@ def transcribe_file(path, to, method: str | None = None, *, threshold: float = 0
     _may_write(to, overwrite)
     method, spec = _transcriptor(method, record)
     (_, n_samples, sr), balance = sound.survey(path)
-    _long_enough(n_samples, sr, method, spec)
+    _long_enough(n_samples, sr, method, spec, path)
     run = _loaded(method, spec, record, device)
     with files.replacing(to) as tmp:  # so that what hinders it is met before the work
         midi = _transcribed(spec, run, sound.blocks(path, PIECE), sr, n_samples, balance, threshold)
@@ -387,8 +390,11 @@ def _pieces(x) -> Iterator[np.ndarray]:
 def _checked(x, sr, method, spec) -> tuple[np.ndarray, int]:
     """Return `audio` as (channel, time) and `sr` as an int, or raise a WeaklibError."""
     x = sound.to_numpy(x, None)
-    if x.ndim not in (1, 2) or x.dtype.kind not in "fiu":
-        raise WeaklibError(f"Audio has shape (time,) or (channel, time) and real numbers, not {x.shape} and {x.dtype}.")
+    if x.ndim not in (1, 2) or x.dtype.kind not in "fi" or x.dtype.kind == "i" and x.dtype.itemsize > 4:
+        raise WeaklibError("Audio has shape (time,) or (channel, time), and floats in [-1, 1] or signed integers of at "
+                           f"most 32 bits, not {x.shape} and {x.dtype}.")
+    if x.dtype.kind == "i":
+        x = x.astype(np.float32) / np.float32(-np.iinfo(x.dtype).min)
     x = np.atleast_2d(x)
     if x.size == 0:
         raise WeaklibError("The audio holds no samples; check where it comes from.")
@@ -403,14 +409,19 @@ def _checked(x, sr, method, spec) -> tuple[np.ndarray, int]:
     return x, int(sr)
 
 
-def _long_enough(n_samples, sr, method, spec) -> None:
+def _long_enough(n_samples, sr, method, spec, path="The audio") -> None:
     if n_samples * spec.sr < spec.window * sr:
-        raise WeaklibError(f"The audio lasts {1e3 * n_samples / sr:.3g} ms and {method} needs "
+        raise WeaklibError(f"{path} lasts {1e3 * n_samples / sr:.3g} ms and {method} needs "
                            f"{1e3 * spec.window / spec.sr:.3g} ms at least; choose a longer one.")
 
 
-def _may_write(path: Path, overwrite: bool) -> None:
-    if os.path.exists(path) and not overwrite:  # pathlib's own raises where it may not look
+def _may_write(path: Path, overwrite: bool, spare=()) -> None:
+    if not os.path.exists(path):  # pathlib's own raises where it may not look
+        return
+    if any(os.path.exists(one) and os.path.samefile(path, one) for one in spare):
+        raise WeaklibError(f"{path} is a recording that is to be read, and a stem would replace it; choose another "
+                           "folder for the stems.")
+    if not overwrite:
         raise WeaklibError(f"{path} is there already; choose another place, or overwrite it (--force).")
 
 

@@ -119,7 +119,8 @@ def overview() -> str:
                  f"{missing} missing" if missing else "there")
         rows.append([name, state, _tables(needs(name), lambda need: need.table) or "no table"])
     lines = _columns(["data set", "state", "heard at the preset paper in"], rows)
-    return "\n".join(lines if files.data() else ["WEAKLIB_DATA is not set.", "", *lines])
+    usable = files.data() and files.data().is_dir()
+    return "\n".join(lines if usable else [f"{files.lacking('data set')}.", "", *lines])
 
 
 def _looked_up(name: str) -> dict[str, Holdings | WeaklibError]:

@@ -252,6 +252,8 @@ def trf(one_source, msi_by_count):
     float, dB
     """
     if isinstance(msi_by_count, Mapping):
+        if set(msi_by_count) != {2, 3, 4}:
+            raise WeaklibError(f"trf needs the MSi of 2, 3 and 4 sources; got those of {sorted(msi_by_count)}.")
         msi_by_count = [msi_by_count[m] for m in sorted(msi_by_count)]
     scores = torch.as_tensor(msi_by_count, dtype=torch.float64).flatten()
     if len(scores) not in (1, 3):

@@ -67,6 +67,9 @@ class Plan:
 
     def __post_init__(self):
         check(self)
+        for name in ("steps", "validate_every"):
+            if getattr(self, name) < 1:
+                raise WeaklibError(f"{name} is {getattr(self, name)}; a plan has at least one of them.")
         if (self.decay == "step") != (self.drop_every > 0):
             raise WeaklibError(f"A plan has drop_every, here {self.drop_every}, with decay 'step', and only with it; "
                                f"decay is {self.decay!r}.")
@@ -251,6 +254,9 @@ def fit(model, draw, loss, plan: Plan, folder, *, seed: int = 0, validate=None, 
                 for a, x in zip(average.buffers(), model.buffers()):
                     a.copy_(x)
                 score = _score(validate, average, plan, fabric) if validate else None
+                if score is not None and not math.isfinite(score):
+                    raise WeaklibError(f"The validation score of {desc} is {score} at step {state.step}; return a "
+                                       "finite number, of metrics without those that are NaN.")
                 better = score is None or score > state.best
                 if better or plan.keep == "last":
                     kept = copy.deepcopy(average.state_dict())
@@ -341,6 +347,9 @@ class _Seat:
             group["lr"] = lr
         with self._alone():
             value, terms, extra = self.loss(batch)
+            if value.ndim:
+                raise WeaklibError(f"The loss of the {self.name} has shape {tuple(value.shape)}; return its mean over "
+                                   "the batch.")
             mean = self.fabric.all_reduce(value.detach().clone())  # not of this share alone: all stop, or none
             if not mean.isfinite():
                 raise WeaklibError(f"The loss of the {self.name} is {mean.item()} at step {batch['step'] + 1} of "
@@ -405,7 +414,7 @@ def _score(validate, average, plan: Plan, fabric) -> float:
     score = None
     if fabric.is_global_zero:
         with modules_in(plan.precision, fabric.device.type):
-            score = validate(average)
+            score = float(validate(average))
     return fabric.broadcast(score)
 
 

@@ -1,9 +1,11 @@
 """thresholded_snr against arithmetic done by hand."""
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from weaklib.files import WeaklibError
 from weaklib.losses import thresholded_snr
 
 
@@ -47,3 +49,11 @@ def test_silence_is_finite(est_level, ref_level):
     loss = thresholded_snr(est, torch.full((50,), float(ref_level)))
     loss.backward()
     assert loss.isfinite() and est.grad.isfinite().all()
+
+
+def test_signals_of_different_lengths_and_arrays_are_refused():
+    """One sample would else be compared with every other."""
+    with pytest.raises(WeaklibError, match="same time"):
+        thresholded_snr(torch.randn(3, 100), torch.randn(3, 1))
+    with pytest.raises(WeaklibError, match="tensors"):
+        thresholded_snr(np.zeros((3, 100)), np.zeros((3, 100)))

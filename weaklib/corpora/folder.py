@@ -78,7 +78,7 @@ class Folder(Corpus):
     OPTIONS = {"duration": Option(float, 2.0, SHORTEST), "sr": Option(int, 8000, 1), "n_items": Option(int, least=1)}
 
     def open(self):
-        root = Path(self.name.removeprefix("folder:")).expanduser()
+        root = files.path(self.name.removeprefix("folder:"))
         found, unread = _find(root)
         self._content = {name: sha for name, (_, sha, _) in found.items()}
         paths = {name: path for name, (path, _, _) in found.items()}

@@ -90,8 +90,7 @@ def find(patterns: list[str], get: str) -> Path:
     found = (path for pattern in patterns for path in (sorted(data.glob(pattern)) if data else ()))
     if path := next(found, None):
         return path
-    where = f"{data} has no {patterns[0]}" if data else "WEAKLIB_DATA is not set"
-    raise WeaklibError(f"{where}: {get}, and set WEAKLIB_DATA to the folder around it.")
+    raise WeaklibError(f"{files.lacking(patterns[0])}: {get}, and set WEAKLIB_DATA to the folder around it.")
 
 
 def recordings(root: Path) -> list[str]:

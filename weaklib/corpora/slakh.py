@@ -144,9 +144,8 @@ def _root(name: str) -> Path:
     inside = data.iterdir() if data and data.is_dir() else []
     found = [path for path in inside if path.name.lower().startswith(prefix) and path.is_dir()]
     if not found:
-        where = f"{data} has no folder {folder}" if data else "WEAKLIB_DATA is not set"
-        raise WeaklibError(f"{where}: download {archive}, unpack it into a folder, and set WEAKLIB_DATA to that "
-                           "folder.")
+        raise WeaklibError(f"{files.lacking(f'folder {folder}')}: download {archive}, unpack it into a folder, and set "
+                           "WEAKLIB_DATA to that folder.")
     return min(found, key=lambda path: (path.name != folder, path.name))
 
 

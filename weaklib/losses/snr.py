@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import torch
 
+from weaklib.files import WeaklibError
 from weaklib.losses.gram import full_precision
 
 EPS = 1e-8  # energy (sum over time) added inside every logarithm
@@ -54,7 +55,16 @@ def thresholded_snr(est, ref, *, snr_max=30.0):
     Tensor, shape=(...,), dB
         float32, or float64 if `est` is. Lower is better. Finite, as is its gradient, for silent signals too: 1e-8 is
         added inside both logarithms.
+
+    Raises
+    ------
+    WeaklibError
+        If they are no tensors, or differ in time.
     """
+    if not (isinstance(est, torch.Tensor) and isinstance(ref, torch.Tensor)):
+        raise WeaklibError("est and ref must be tensors; torch.tensor makes one of an array.")
+    if est.shape[-1:] != ref.shape[-1:]:
+        raise WeaklibError(f"est {tuple(est.shape)} and ref {tuple(ref.shape)} must be (..., time) with the same time.")
     est, ref = full_precision(est, ref)
     power = ref.square().sum(-1)
     floor, scale = 10 ** (-snr_max / 10) * power + EPS, power + EPS

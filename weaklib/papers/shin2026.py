@@ -571,14 +571,24 @@ def task(cfg: Config, device: str = "auto") -> training.Task:
 # Anybody's audio
 
 def _transcribe(network: Cycle, x):
-    """Values of one piece after the other, (batch, time) -> (batch, 1, pitch, frame): 2 p - 1 of every note."""
-    n_frames = x.shape[-1] // HOP + 1
+    """Values of one piece after the other, (batch, time) -> (batch, 1, pitch, frame): 2 p - 1 of every note.
+
+    Pieces overlap by half, and are faded into each other: at its ends a network knows only one side of a note.
+    """
+    n_frames, n, half = x.shape[-1] // HOP + 1, network.n_frames, network.n_frames // 2
     found = np.stack([network.transform(np.pad(one, (0, HOP))) for one in x.cpu().numpy()])[:, :n_frames]
-    whole = -(-n_frames // network.n_frames) * network.n_frames
-    found = np.pad(found, ((0, 0), (0, whole - n_frames), (0, 0)), constant_values=-1)
-    chunks = torch.from_numpy(found).to(x.device).unflatten(1, (-1, network.n_frames)).flatten(0, 1)[:, None]
-    logits = network(chunks).unflatten(0, (len(x), -1)).transpose(1, 2).flatten(2, 3)  # (batch, 1, frame, pitch)
-    return (logits[:, :, :n_frames] / 2).tanh().mT
+    n_pieces = max(1, -(-(n_frames - half) // half))
+    found = np.pad(found, ((0, 0), (0, (n_pieces + 1) * half - n_frames), (0, 0)), constant_values=-1)
+    pieces = torch.from_numpy(found).to(x.device).unfold(1, n, half).mT  # (batch, piece, frame, bin)
+    logits = network(pieces.flatten(0, 1)[:, None]).unflatten(0, (len(x), n_pieces))
+    ramp = torch.arange(n, device=x.device) + 0.5
+    fade = torch.minimum(ramp, n - ramp)[:, None]
+    added = logits.new_zeros(len(x), 1, (n_pieces + 1) * half, logits.shape[-1])
+    weight = logits.new_zeros((n_pieces + 1) * half, 1)
+    for k in range(n_pieces):
+        added[:, :, k * half:k * half + n] += fade * logits[:, k]
+        weight[k * half:k * half + n] += fade
+    return ((added / weight)[:, :, :n_frames] / 2).tanh().mT
 
 
 TRANSCRIBING = Transcribing(

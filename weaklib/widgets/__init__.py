@@ -28,3 +28,7 @@ def __getattr__(name: str):
     if name in _MODULES:
         return getattr(import_module(f"weaklib.widgets.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})  # for completion
