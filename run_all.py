@@ -78,6 +78,12 @@ def validate(args) -> None:
             raise WeaklibError(f"--{name} {value} trains nothing; give 1 or more.")
     if args.committed and args.fresh:
         raise WeaklibError("--committed trains nothing and --fresh trains again; choose one of them.")
+    if args.publish and args.only:
+        raise WeaklibError("--publish takes the records of all papers, for tables and claims share them; leave --only "
+                           "out.")
+    if args.publish and args.preset not in presets.PUBLISHED:
+        raise WeaklibError(f"Records of the preset {args.preset} are for tests and are not published; choose one of "
+                           f"{', '.join(presets.PUBLISHED)}.")
     if args.cluster and args.jobs:
         raise WeaklibError("--cluster has as many runs at a time as workers; leave --jobs out.")
     args.budget = seconds(args.budget) if args.budget else math.inf

@@ -441,3 +441,6 @@ def test_check_and_publish(place, capsys, monkeypatch):
     assert "4 records" in capsys.readouterr().out
     monkeypatch.setattr(report, "publish", lambda preset: 0)
     assert run_all.main(["--publish"], place.notebooks) == 2
+    for refused in (["--publish", "--only", "01"], ["--publish", "--preset", "smoke"]):
+        assert run_all.main(refused, place.notebooks) == 2
+        assert refused[1].strip("-") in capsys.readouterr().err

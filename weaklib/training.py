@@ -67,9 +67,9 @@ class Plan:
 
     def __post_init__(self):
         check(self)
-        for name in ("steps", "validate_every"):
-            if getattr(self, name) < 1:
-                raise WeaklibError(f"{name} is {getattr(self, name)}; a plan has at least one of them.")
+        for name, least in (("steps", 0), ("validate_every", 1)):
+            if getattr(self, name) < least:
+                raise WeaklibError(f"A plan has {name} of at least {least}, not {getattr(self, name)}.")
         if (self.decay == "step") != (self.drop_every > 0):
             raise WeaklibError(f"A plan has drop_every, here {self.drop_every}, with decay 'step', and only with it; "
                                f"decay is {self.decay!r}.")
