@@ -175,8 +175,9 @@ def publish(preset: str) -> int:
         for sheet in paper.sheets(preset) if paper.grid.has(preset) else []:
             for row, found in sheet.records("local").items():
                 published.update(runs.publish(record, preset) for record in found)
-                if found and found[0].weights_path and (name := checkpoints.get(row.of or row.key)):
-                    ship(found[0], name)
+                one = next((r for r in found if r.key["config"]["seed"] == paper.grid.shipped_seed), None)
+                if one and one.weights_path and (name := checkpoints.get(row.of or row.key)):
+                    ship(one, name)
     return len(published)
 
 

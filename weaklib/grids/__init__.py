@@ -61,6 +61,8 @@ class Grid:
         By the id they have in ``tables/claims.csv``; what a study asks has its text with it.
     shipped : str
         Row whose model comes with the package; of a study, none.
+    shipped_seed : int
+        Of its runs, the one.
     companions : tuple of str
         Rows whose models come with it too, since the notebooks compare it with them.
     headline : tuple
@@ -78,6 +80,7 @@ class Grid:
     headline: tuple[str, object]
     others: tuple[Row, ...] = ()
     companions: tuple[str, ...] = ()
+    shipped_seed: int = 0
 
     def checkpoints(self, paper: str) -> dict[str, str]:
         """Return the rows whose models come with the package, each with the name of its checkpoint."""

@@ -241,6 +241,7 @@ GRID = Grid(
     title="Wisdom et al., WASPAA 2021: Sparse, Efficient, and Semantic Mixture Invariant Training",
     weak_label="none, or class labels of the mixture", presets=PRESETS, tables=(TABLE1, FIGURE1), claims=CLAIMS,
     shipped="yfcc_sparsity_m8",
+    shipped_seed=2,  # the one of three whose outputs do not hold copies that cancel each other, and in part fall silent
     headline=("1S that sparsity adds, eight outputs", _gap("yfcc_sparsity_m8", "yfcc_baseline_m8", ALONE)),
     others=(*(_baseline(f"pretrain_m{m}", m) for m in OUTPUTS), _baseline("pretrain_m8_lsq", 8, "lsq"),
             _baseline("pretrain_m16_exact", 16, "exact"),
