@@ -874,8 +874,8 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
     if cfg.system in READ + SEEN:
         model.settle(_singles(cfg, next(iter(draw.parts.values()))))
     if cfg.start:
-        own = model.state_dict()  # of which a start has no classifier, and no temperature
-        model.load_state_dict(own | {name: x for name, x in runs.weights_of(cfg.start).items() if name in own})
+        anew = {name: x for name, x in model.state_dict().items() if name.startswith(("timbre.", "log_scale"))}
+        model.load_state_dict(runs.weights_of(cfg.start) | anew)  # these a start does not have
     teacher = _taught(cfg, device) if cfg.teacher else None
     if cfg.loss.temperature == "learned":
         if cfg.loss.teacher != "clap" or teacher is None:
