@@ -197,3 +197,17 @@ def test_every_corpus_has_a_class_of_its_modules_name_a_version_and_a_datasheet(
     assert issubclass(made, Corpus) and "duration" in made.OPTIONS
     for sizes in (made.SIZES or {}).values():
         assert all(len(size) == len(SPLITS) for size in sizes.values() if isinstance(size, tuple))
+
+
+def test_what_may_not_be_read_is_told_in_a_sentence(monkeypatch, tmp_path):
+    """Whatever reader meets it; as root nothing is forbidden, so that here the system says it."""
+    from weaklib.corpora.manifest import Manifest
+
+    def forbidden(self, *args):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "list.csv"))
+
+    monkeypatch.setattr(Manifest, "open", forbidden)
+    monkeypatch.setattr(Manifest, "holdings", forbidden)
+    with pytest.raises(WeaklibError, match="list.csv cannot be read .Permission denied.; change its permissions"):
+        corpora.load(f"manifest:{tmp_path}", "train", "smoke")
+    assert "change its permissions" in str(next(iter(corpora.holdings(f"manifest:{tmp_path}").values())))

@@ -18,6 +18,7 @@ Corpus, Option, mixed, on_grid
 """
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module, resources
 from math import inf
@@ -311,9 +312,19 @@ def load(name: str, split: str, preset: str = presets.DEFAULT, **options) -> Cor
     if split not in SPLITS:
         raise WeaklibError(f"Unknown split {split!r}; choose one of {', '.join(SPLITS)}.")
     presets.check(preset)
-    corpus = _class(name)(name, split, preset, **options)
-    corpus.open()
+    with _readable():
+        corpus = _class(name)(name, split, preset, **options)
+        corpus.open()
     return corpus
+
+
+@contextmanager
+def _readable():
+    """Say what may not be read, and what to do."""
+    try:
+        yield
+    except PermissionError as e:
+        raise WeaklibError(f"{e.filename} cannot be read ({e.strerror}); change its permissions.") from e
 
 
 def readers() -> list[str]:
@@ -329,7 +340,8 @@ def holdings(name: str) -> dict[str, Holdings | WeaklibError]:
     found: dict[str, Holdings | WeaklibError] = {}
     for split in _class(name).HAS.get(name, SPLITS):
         try:
-            found[split] = _class(name)(name, split, presets.NAMES[-1]).holdings()
+            with _readable():
+                found[split] = _class(name)(name, split, presets.NAMES[-1]).holdings()
         except WeaklibError as e:
             found[split] = e
     return found

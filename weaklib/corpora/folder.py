@@ -172,7 +172,8 @@ def _find(root: Path) -> tuple[dict[str, tuple[Path, str, int]], list[tuple[str,
         else:
             found[name], seen[sha] = (path, sha, size), name
     if not found:
-        raise WeaklibError(f"{root} holds no recording that can be opened ({', '.join(audio.SUFFIXES)}); choose "
+        why = "".join(f"; {name} {reason}" for name, reason in unread[:1])
+        raise WeaklibError(f"{root} holds no recording that can be opened ({', '.join(audio.SUFFIXES)}){why}; choose "
                            "another folder.")
     return found, unread
 
