@@ -379,11 +379,13 @@ def test_a_missing_download_is_one_sentence(tmp_path, monkeypatch):
         with pytest.raises(WeaklibError) as e:
             load(name, "test", "paper")
         assert str(e.value) == f"WEAKLIB_DATA is not set: {tail}"
-        for path in (tmp_path, tmp_path / "nowhere"):
+        for path, lacking in ((tmp_path, f"{tmp_path} has no folder {record.split('.')[0]}"),
+                              (tmp_path / "nowhere", f"There is no folder {tmp_path / 'nowhere'}, which WEAKLIB_DATA "
+                                                     "names")):
             monkeypatch.setenv("WEAKLIB_DATA", str(path))
             with pytest.raises(WeaklibError) as e:
                 load(name, "test", "paper")
-            assert str(e.value) == f"{path} has no folder {record.split('.')[0]}: {tail}"
+            assert str(e.value) == f"{lacking}: {tail}"
     (tmp_path / REDUX).mkdir()
     monkeypatch.setenv("WEAKLIB_DATA", str(tmp_path))
     with pytest.raises(WeaklibError, match=f"{REDUX} has no track of the test split; unpack"):
