@@ -93,8 +93,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def _separate(args) -> int:
     from weaklib import inference
     return _each(args, lambda path: inference.separate_file(
-        path, args.out, args.method, query=args.query, device=args.device, overwrite=args.force,
-        spare=[files.path(name) for name in _expanded(args.file)]))
+        path, args.out, args.method, query=args.query, device=args.device, overwrite=args.force, spare=_paths(args)))
 
 
 def _transcribe(args) -> int:
@@ -110,7 +109,7 @@ def _transcribe(args) -> int:
 
 def _each(args, do) -> int:
     """Do it with every file, and go on with the next one after one that is not to be read."""
-    paths = [files.path(name) for name in _expanded(args.file)]
+    paths = _paths(args)
     stems = [path.stem.casefold() for path in paths]  # most disks of macOS and Windows ignore case
     if twice := [str(path) for path, stem in zip(paths, stems) if stems.count(stem) > 1]:
         raise WeaklibError(f"{' and '.join(twice)} would be written under the same names; give them one by one, with "
@@ -127,6 +126,11 @@ def _each(args, do) -> int:
         else:
             _say(() if args.quiet else written)
     return status
+
+
+def _paths(args) -> list:
+    """What is to be read."""
+    return [files.path(name) for name in _expanded(args.file)]
 
 
 def _expanded(names: list[str]) -> list[str]:

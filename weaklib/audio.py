@@ -403,9 +403,7 @@ class _Coded:
         elif kind in STATED and alone and container.duration:
             stated = container.duration / 1e6
         lost = max(stated - n_seconds, self._junk / self._good * n_seconds)
-        if lost > LACKING:
-            warnings.warn(f"{self.path} lacks about {lost:.1f} s: it is damaged or was cut off, and what can be "
-                          f"decoded is {n_seconds:.1f} s.", stacklevel=2)
+        _tell_lost(self, lost)
 
 
 def _promised(opened: io.FileIO) -> int:
@@ -434,10 +432,14 @@ def _tell_cut(found: _Exact, f) -> None:
     stated = re.search(r"^\s*(?:data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", f.extra_info, re.MULTILINE)
     if not stated or int(stated[1]) >= STREAMED:
         return
-    lost = (int(stated[1]) - int(stated[2])) / (WIDTHS[f.subtype] * f.channels * f.samplerate)
-    if lost > LACKING:
-        warnings.warn(f"{found.path} lacks about {lost:.1f} s: it is damaged or was cut off, and what can be read is "
-                      f"{found.done / f.samplerate:.1f} s.", stacklevel=2)
+    _tell_lost(found, (int(stated[1]) - int(stated[2])) / (WIDTHS[f.subtype] * f.channels * f.samplerate))
+
+
+def _tell_lost(f, n_seconds: float) -> None:
+    """Say how much less there is than the file promises."""
+    if n_seconds > LACKING:
+        warnings.warn(f"{f.path} lacks about {n_seconds:.1f} s: it is damaged or was cut off, and what can be decoded "
+                      f"is {f.done / f.sr:.1f} s.", stacklevel=2)
 
 
 def _tell_besides(f, n_bytes: int) -> None:

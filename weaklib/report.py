@@ -125,7 +125,7 @@ def check() -> list[str]:
              for preset in _presets(key, presets.PUBLISHED) for cfg in experiment.load(key).configs(preset)
              if cfg.paper == key}
     revisions = {key: experiment.load(key).method.Config.revision for key in experiment.known()}
-    begun: dict[tuple, dict[str, str]] = {}  # (folder, model) -> checksum of its weights -> a record that names it
+    good = []
     for path in sorted(root.glob("*/*/runs/*.json")):
         try:
             record = runs.read(path)
@@ -140,13 +140,8 @@ def check() -> list[str]:
             problems.append(f"{path.relative_to(root)}: this record does not belong there; no row asks for it.")
         if not record.provenance.get("commit") or record.provenance.get("dirty"):
             problems.append(f"{path.relative_to(root)}: the record names no clean commit.")
-        own = {record.id: record.weights["sha256"]} if record.weights else {}
-        for model, sha in (own | record.provenance.get("starts", {})).items():
-            begun.setdefault((path.parent.relative_to(root), model), {}).setdefault(sha, record.id)
-    for (folder, model), found in begun.items():
-        if len(found) > 1:
-            problems.append(f"{folder}: {' and '.join(found.values())} name different trainings of {model}; train "
-                            "again all that go on from it, and publish them together.")
+        good.append(record)
+    problems += _retrained(good)
     if problems:
         return problems  # what is rendered from broken records would only repeat them
     want = committed()
@@ -159,6 +154,18 @@ def check() -> list[str]:
             problems.append(f"{path.relative_to(root.parent)}: differs from what the records say; run "
                             "`python run_all.py --committed`.")
     return problems
+
+
+def _retrained(records: list[runs.Record]) -> list[str]:
+    """Say which records of a preset name two trainings of one model, their own or one that they began with."""
+    begun: dict[tuple, dict[str, str]] = {}  # (folder, model) -> checksum of its weights -> a record that names it
+    for record in records:
+        own = {record.id: record.weights["sha256"]} if record.weights else {}
+        for model, sha in (own | record.provenance.get("starts", {})).items():
+            begun.setdefault((record.folder, model), {}).setdefault(sha, record.id)
+    return [f"{folder.relative_to(files.results())}: {' and '.join(found.values())} name different trainings of "
+            f"{model}; train again all that go on from it, and publish them together."
+            for (folder, model), found in begun.items() if len(found) > 1]
 
 
 def publish(preset: str) -> int:

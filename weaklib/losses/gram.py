@@ -28,10 +28,15 @@ class Gram(NamedTuple):
         return self.ref.sum((1, 2)).clamp(min=0)[:, None]
 
 
-def check(est, ref):
-    """Raise a WeaklibError unless `est` and `ref` are tensors (batch, source, time) of one batch and length."""
+def check_tensors(est, ref):
+    """Raise a WeaklibError unless `est` and `ref` are tensors."""
     if not (isinstance(est, torch.Tensor) and isinstance(ref, torch.Tensor)):
         raise WeaklibError("est and ref must be tensors; torch.tensor makes one of an array.")
+
+
+def check(est, ref):
+    """Raise a WeaklibError unless `est` and `ref` are tensors (batch, source, time) of one batch and length."""
+    check_tensors(est, ref)
     if est.ndim != 3 or ref.ndim != 3 or est.shape[::2] != ref.shape[::2] or 0 in est.shape or 0 in ref.shape:
         raise WeaklibError(f"est {tuple(est.shape)} and ref {tuple(ref.shape)} must both be (batch, source, time) with "
                            "the same batch and time.")

@@ -31,7 +31,7 @@ from __future__ import annotations
 import torch
 
 from weaklib.files import WeaklibError
-from weaklib.losses.gram import full_precision
+from weaklib.losses.gram import check_tensors, full_precision
 
 EPS = 1e-8  # energy (sum over time) added inside every logarithm
 ZERO_RMS = 1e-8  # a reference at most this loud is zero
@@ -61,8 +61,7 @@ def thresholded_snr(est, ref, *, snr_max=30.0):
     WeaklibError
         If they are no tensors, or differ in time.
     """
-    if not (isinstance(est, torch.Tensor) and isinstance(ref, torch.Tensor)):
-        raise WeaklibError("est and ref must be tensors; torch.tensor makes one of an array.")
+    check_tensors(est, ref)
     if est.shape[-1:] != ref.shape[-1:]:
         raise WeaklibError(f"est {tuple(est.shape)} and ref {tuple(ref.shape)} must be (..., time) with the same time.")
     est, ref = full_precision(est, ref)
