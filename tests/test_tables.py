@@ -297,8 +297,7 @@ def test_a_table_without_a_file_of_numbers_is_told():
 #: What is printed beside the rows of a table: not of a model, but about several, or of another paper's.
 ABOUT = {("wisdom2020", "enhancement"): {"ratio"}, ("wisdom2020", "figure2"): {
     "mismatch_1or2src_libri", "mismatch_1or2src_wsj", "mismatch_2src_high", "mismatch_2src_low", "pooled_std",
-    "small_supervision_pct", "sota_wsj8k_nachmani", "sota_wsj8k_wavesplit", "unsup_vs_sup_2src_anechoic"},
-    ("mahmud2024", "table15b"): {"oct", "oct_pp"}}
+    "small_supervision_pct", "sota_wsj8k_nachmani", "sota_wsj8k_wavesplit", "unsup_vs_sup_2src_anechoic"}}
 
 
 @pytest.mark.parametrize("key", experiment.PAPERS)

@@ -61,6 +61,9 @@ SETS, FEWER = 400, {"smoke": 40}  # different sets of classes that mixtures of a
 N_FRAMES = 3    # pictures per recording
 TESTED = {"smoke": 8}  # mixtures per test; 120 elsewhere
 ANSWERS = 16    # at once, when a model is scored
+#: Questions about what a sound is like beside others: more of it and less, of its level and of its harmonicity.
+CUES = (("The louder sound", "The softer sound"), ("The more harmonic sound", "The more percussive sound"))
+APART = 3.0     # dB between sounds of which such a question is asked; levels within a class spread by 4
 LAION_TOKEN, LAION_SHARED = 768, 512  # sizes of what LAION-CLAP makes of texts: of tokens, and of the unit vectors
 
 
@@ -103,6 +106,8 @@ class Loss:
     shrunk_targets: bool = keys.keyed(False, absent=False)
     # of the contrastive loss: the critic's, or learned along with the separator
     temperature: Literal["frozen", "learned"] = keys.keyed("frozen", absent="frozen")
+    # how much questions are drawn to those that are answered best, where they are refined; the paper does not say
+    refinement: float = keys.keyed(1.0, absent=1.0)
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,10 @@ class Config(runs.Config):
     teacher: Config | None = None  # what hears the answers: of stage "critic" or "timbre"
     prompts: Config | None = None  # whose learned words stand before the names in questions, if not those of Table 6
     length: int = 0              # number of these words, and
-    shots: int = 0               # of recordings of each class that they are learned from
+    shots: int = 0               # of recordings of each class that they, or what classes are like, are learned from
+    # by what is asked while a separator learns: names alone, or also how loud and how harmonic a sound is, whichever
+    # is answered best (OCT); "refined": and questions are adapted to the mixture (OCT++)
+    conditions: Literal["names", "optimal", "refined"] = keys.keyed("names", absent="names")
     published: bool = keys.keyed(False, absent=False)  # whether the critic is LAION-CLAP, which learns no more
     # the separator that is listened to, or the unprocessed mixture; without any, the single sounds themselves are
     heard: Config | None = keys.keyed(None, absent=None)
@@ -158,6 +166,12 @@ class Config(runs.Config):
         if self.singles == self.mixtures and self.single_share + self.mixture_share > 1 + 1e-9:
             raise WeaklibError(f"single_share {self.single_share} and mixture_share {self.mixture_share} are more than "
                                "all recordings; lower one of them.")
+        if self.conditions != "names" and not (self.system in READ and self.shots and self.loss.contrastive
+                                               and self.loss.teacher == "clap"):
+            raise WeaklibError("To choose among questions a separator must be asked in words and learn from a critic, "
+                               "and some recordings must say what classes are like; set system to one of "
+                               f"{', '.join(READ)}, loss.teacher to clap, loss.contrastive above 0 and shots, or "
+                               "conditions to names.")
 
     def corpora(self):
         heard = {self.corpus} | set(self.pool if self.stage in ("critic", "sight") else ())
@@ -223,13 +237,14 @@ def _named(prompt: str) -> str:
 
 
 @cache
-def questions(classes: tuple[str, ...], sizes: tuple[int, ...], wording: Config | None = None, most: int = SETS):
-    """All that is asked about classes: (Questions, dict of size to the sets of so many classes that mixtures have, at
-    most `most` of them).
+def questions(classes: tuple[str, ...], sizes: tuple[int, ...], wording: Config | None = None, most: int = SETS,
+              more: tuple[str, ...] = ()):
+    """All that is asked about classes, and `more`: (Questions, dict of size to the sets of so many classes that
+    mixtures have, at most `most` of them).
     """
     sets = {size: _sets(classes, size, most) for size in sizes}
     named = [text.prompt(names) for size in sizes for names in sets[size]]
-    return Questions([text.prompt([name]) for name in classes] + named, wording), sets
+    return Questions([text.prompt([name]) for name in classes] + named + list(more), wording), sets
 
 
 def _sets(classes, size: int, most: int) -> list[tuple[str, ...]]:
@@ -239,6 +254,48 @@ def _sets(classes, size: int, most: int) -> list[tuple[str, ...]]:
         chosen = np.random.default_rng(size).choice(len(found), most, replace=False)
         found = [found[i] for i in sorted(chosen)]
     return found
+
+
+@cache
+def powers(name: str, preset: str, shots: int) -> torch.Tensor:
+    """What classes are like: mean power (class, 2) of the harmonic and the percussive part of a few single recordings.
+
+    The parts are told apart by medians over time and frequency (D. Fitzgerald, DAFx 2010).
+    """
+    from librosa.decompose import hpss
+    corpus, found = corpora.load(name, "train", preset), []
+    for recordings in corpus.recordings.values():
+        clips = torch.stack([corpus[i]["mix"] for one in recordings[:shots] for i in one])
+        parts = hpss(audio.stft(clips, 1024, 256).abs().numpy())
+        found.append([float(np.square(part).mean()) for part in parts])
+    return torch.tensor(found)
+
+
+def alike(which, power, cues) -> torch.Tensor:
+    """Questions that mean the same sounds of a group: by name, by level, and by harmonicity.
+
+    Parameters
+    ----------
+    which : Tensor of int, (..., sound)
+        Questions by name.
+    power : Tensor, (..., sound, 2)
+        Of the harmonic and the percussive part of each.
+    cues : sequence of pair of int
+        The questions of `CUES`.
+
+    Returns
+    -------
+    Tensor of int, (..., sound, 1 + cue)
+        Again the name where a sound is not first or last of its group by `APART` dB.
+    """
+    n, found, power = which.shape[-1], [which], power.clamp(min=1e-12)
+    values = 10 * power.sum(-1).log10(), 10 * (power[..., 0] / power[..., 1]).log10()
+    itself = torch.eye(n, dtype=torch.bool)
+    for value, (more, less) in zip(values, cues):
+        beyond = value[..., :, None] - value[..., None, :]
+        above, below = (((sign * beyond > APART) | itself).all(-1) & (n > 1) for sign in (1, -1))
+        found.append(torch.where(above, more, torch.where(below, less, which)))
+    return torch.stack(found, -1)
 
 
 # Data
@@ -267,13 +324,17 @@ class Moms:
 
     ``mixtures (batch, n_mixtures, time)``; ``whole (batch, n_mixtures)`` and ``parts (batch, n_mixtures, n_sources)``,
     the questions about each and about what is in it; ``share``, of the same shape as ``parts``, by how much each counts
-    in the sum, 1; ``classes``, likewise; with pictures, ``frames (batch, n_mixtures, n_sources, frame, 3, h, w)``.
+    in the sum, 1; ``classes``, likewise; with pictures, ``frames (batch, n_mixtures, n_sources, frame, 3, h, w)``; and
+    where questions are chosen, ``whole_alike`` and ``parts_alike``, with one more axis, see `alike`.
     """
 
     def __init__(self, corpus, items: dict, cfg: Config, k: int, stream: int):
         self.corpus, self.items, self.cfg, self.k, self.stream = corpus, items, cfg, k, stream
         there = tuple(corpus.recordings)  # of some classes a data set may have nothing left
-        self.questions, sets = questions(there, tuple(sorted({1, k})), cfg.wording, cfg.sets)
+        chosen = cfg.conditions != "names"
+        self.questions, sets = questions(there, tuple(sorted({1, k})), cfg.wording, cfg.sets, sum(CUES, ()) * chosen)
+        self.power = powers(corpus.name, corpus.preset, cfg.shots) if chosen else None
+        self.cues = [[self.questions.index[one] for one in pair] for pair in CUES] if chosen else []
         self.sets = sets[k]
         self._apart = np.array([[not set(a) & set(b) for b in self.sets] for a in self.sets])
         number = {name: i for i, name in enumerate(there)}
@@ -296,6 +357,10 @@ class Moms:
                  "whole": torch.tensor([[self._asked[s] for s in mom] for mom in chosen]),
                  "parts": classes,  # the questions about single classes are the first
                  "share": torch.ones(classes.shape), "classes": classes}
+        if self.power is not None:
+            power = self.power[classes]
+            batch["whole_alike"] = alike(batch["whole"], power.sum(2), self.cues)
+            batch["parts_alike"] = alike(batch["parts"], power, self.cues)
         if self.cfg.system in SEEN:
             batch["frames"] = torch.stack([torch.stack([torch.stack([_frames(self.corpus, i) for i in ids])
                                                         for ids in mom]) for mom in picked])
@@ -384,6 +449,9 @@ class Batches:
         if cfg.mixture_share:
             corpus = corpora.load(cfg.mixtures, "train", cfg.preset)
             captioned = not hasattr(corpus, "recordings")
+            if captioned and cfg.conditions != "names":
+                raise WeaklibError(f"{cfg.label} chooses among questions about classes, and {corpus.name} has captions "
+                                   "in their place; set conditions to names.")
             self.parts[""] = Captioned(corpus, cfg, 0) if captioned else Moms(
                 corpus, recordings_of(corpus, cfg)[1], cfg, cfg.n_sources, 0)
         if cfg.single_share:
@@ -501,6 +569,12 @@ class Separator(nn.Module):
                        "classes": len(_classes(cfg))}[cfg.system]
         self.unet = CondUNet(d_token=n_token, d_embedding=n_embedding, n_masks=n_masks,
                              synthesizer=cfg.system not in ("lass", "cosep"), **net)
+        self.refiner = None
+        if cfg.conditions == "refined":
+            self.refiner = nn.Sequential(nn.Linear(n_embedding + self.n_rows, 128), nn.ReLU(),
+                                         nn.Linear(128, n_embedding))
+            nn.init.zeros_(self.refiner[2].weight)  # a question begins as it is
+            nn.init.zeros_(self.refiner[2].bias)
         self.register_buffer("centre", torch.zeros(max(1, n_embedding)))
         self.register_buffer("spread", torch.ones(max(1, n_embedding)))
         if cfg.system == "cosep" or cfg.loss.teacher == "concurrent":
@@ -538,19 +612,30 @@ class Separator(nn.Module):
         """Spectra (..., freq, frame), of whole hops: the last frame repeats the one before it in the mask."""
         return audio.stft(x, self.n_fft, self.hop)
 
-    def logits(self, magnitude, asked: dict | None):
-        """Logits of masks (batch, n_masks, freq, frame) on magnitudes (batch, freq, frame)."""
+    def rows_of(self, magnitude):
+        """What the network sees (batch, row, frame) of magnitudes (batch, freq, frame): an even number of frames."""
         n_frames = magnitude.shape[-1]
         seen = magnitude[..., :n_frames - 1] if n_frames % 2 else magnitude
         if self.cfg.rows:
             seen = self.rows @ seen
         if self.cfg.scaled:
             seen = self.cfg.scaled * seen / seen.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-8)
+        return seen.log1p()
+
+    def refined(self, embedding, seen):
+        """Embeddings (batch, n_embedding) of questions about what is seen, adapted to it if there is a refiner."""
+        if self.refiner is None:
+            return embedding
+        return embedding + self.refiner(torch.cat([embedding, seen.mean(-1)], 1))
+
+    def logits(self, magnitude, asked: dict | None):
+        """Logits of masks (batch, n_masks, freq, frame) on magnitudes (batch, freq, frame)."""
+        seen = self.rows_of(magnitude)
         tokens, embedding, lengths = (None, None, None) if asked is None else self.condition(asked)
-        out = self.unet(seen.log1p()[:, None], tokens, embedding, lengths)
+        out = self.unet(seen[:, None], tokens, self.refined(embedding, seen), lengths)
         if self.cfg.rows:
             out = self.rows.T @ out
-        return F.pad(out, (0, n_frames - out.shape[-1], 0, 0), mode="replicate")
+        return F.pad(out, (0, magnitude.shape[-1] - out.shape[-1], 0, 0), mode="replicate")
 
     def forward(self, mix, asked: dict | None = None):
         """Answers (batch, n_masks, time) about mixtures (batch, time)."""
@@ -632,11 +717,19 @@ class Lesson:
         heard, n_whole = [whole_of_mom], n_batch * n_mix
         if not loss.reconstruction and single:
             heard, n_whole = [], 0
-        asked = self.asked(batch, prefix, n_whole > 0, single)
-        logits = model.logits(torch.cat(heard + [about] * single), asked)[:, 0]
-        whole, parts = logits[:n_whole], logits[n_whole:]
-        terms, value = {}, 0.0
         ref = size.flatten(0, 1) / (k if loss.shrunk_targets else 1)
+        mixed, asked = torch.cat(heard + [about] * single), self.asked(batch, prefix, n_whole > 0, single)
+        of, terms, value = None, {}, 0.0
+        if teaches:  # the spectra that answers about single sounds are parts of
+            of = (X.sum(1)[:, None].expand_as(X) if loss.asked == "mom" or not single else X).flatten(0, 1)
+            of = of.repeat_interleave(k, 0)
+        if cfg.conditions != "names":
+            by_name, asked = asked, self.best(model, batch, prefix, mixed, ref[:n_whole], of if single else None)
+            if cfg.conditions == "refined":
+                terms["refinement"] = self.drawn(model, mixed, by_name, asked)
+                value = value + loss.refinement * terms["refinement"]
+        logits = model.logits(mixed, asked)[:, 0]
+        whole, parts = logits[:n_whole], logits[n_whole:]
         if n_whole and loss.reconstruction:
             terms["URL"] = self.distance(whole, ref, whole_of_mom).mean()
             value = value + loss.reconstruction * terms["URL"]
@@ -646,9 +739,7 @@ class Lesson:
             terms["CRL"] = losses.weighted_l1(added, ref, self.weight(ref)).mean()
             value = value + loss.consistency * terms["CRL"]
         if teaches:
-            masks = parts if single else whole
-            of = (X.sum(1)[:, None].expand_as(X) if loss.asked == "mom" or not single else X).flatten(0, 1)
-            est = model.sound(masks.sigmoid() * of.repeat_interleave(k, 0), mixtures.shape[-1])
+            est = model.sound((parts if single else whole).sigmoid() * of, mixtures.shape[-1])
             terms["CNT"] = self.taught(model, est, batch, prefix)
             value = value + loss.contrastive * terms["CNT"]
         return value, terms
@@ -658,10 +749,49 @@ class Lesson:
         if f"{prefix}frames" in batch:
             frames = batch[f"{prefix}frames"]
             return {"frames": frames.flatten(2, 3).flatten(0, 1)}
-        which = torch.cat([batch[f"{prefix}{name}"].flatten() for name, on in (("whole", whole), ("parts", single))
-                           if on])
-        device = batch[f"{prefix}mixtures"].device
-        return {name: x.to(device) for name, x in self.questions[prefix](which.tolist()).items()}
+        return self.read(prefix, torch.cat([batch[f"{prefix}{name}"].flatten() for name, on in (
+            ("whole", whole), ("parts", single)) if on]))
+
+    def read(self, prefix: str, which) -> dict:
+        """Questions by their indices, where these are."""
+        return {name: x.to(which.device) for name, x in self.questions[prefix](which.tolist()).items()}
+
+    @torch.no_grad()
+    def best(self, model: Separator, batch: dict, prefix: str, mixed, ref, of) -> dict:
+        """Of the questions that mean the same sound, those that are answered best (OCT; Tzinis et al., ICASSP 2023).
+
+        Answers about mixtures are compared with these. Of single sounds nothing is known but their names, so that the
+        critic says how well the answer agrees with that.
+
+        Parameters
+        ----------
+        mixed : Tensor, (n_whole + n_single, freq, frame)
+            Magnitudes that are asked about: the mixtures of mixtures first.
+        ref : Tensor, (n_whole, freq, frame)
+        of : Tensor, complex, (n_single, freq, frame), optional
+            Spectra that single sounds are parts of, if these are asked for.
+        """
+        n_whole, single = len(ref), of is not None
+        same = torch.cat([batch[f"{prefix}{name}_alike"].flatten(0, -2) for name, on in (
+            ("whole", n_whole > 0), ("parts", single)) if on])
+        named = self.teacher.read(self.read(prefix, same[n_whole:, 0])["pooled"]) if single else None
+        costs = []
+        for which in same.T:
+            logits = model.logits(mixed, self.read(prefix, which))[:, 0]
+            cost = [self.distance(logits[:n_whole], ref, mixed[:n_whole])] if n_whole else []
+            if single:
+                est = model.sound(logits[n_whole:].sigmoid() * of, batch[f"{prefix}mixtures"].shape[-1])
+                cost.append(-(self.teacher.hear(est) * named).sum(-1))
+            costs.append(torch.cat(cost))
+        return self.read(prefix, same.gather(1, torch.stack(costs, 1).argmin(1, keepdim=True))[:, 0])
+
+    @staticmethod
+    def drawn(model: Separator, mixed, by_name: dict, best: dict):
+        """How far refined questions by name are from those that are answered best, which stay where they are (OCT++).
+        """
+        seen = model.rows_of(mixed)
+        own, other = (model.refined(model.condition(asked)[1], seen) for asked in (by_name, best))
+        return (own - other.detach()).square().mean()
 
     def distance(self, logits, ref, mix):
         """Eq. 2 for answers (n, freq, frame), one by one."""
@@ -874,8 +1004,9 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
     if cfg.system in READ + SEEN:
         model.settle(_singles(cfg, next(iter(draw.parts.values()))))
     if cfg.start:
-        anew = {name: x for name, x in model.state_dict().items() if name.startswith(("timbre.", "log_scale"))}
-        model.load_state_dict(runs.weights_of(cfg.start) | anew)  # these a start does not have
+        anew = ("timbre.", "refiner.", "log_scale")  # these a start does not have
+        model.load_state_dict(runs.weights_of(cfg.start) | {
+            name: x for name, x in model.state_dict().items() if name.startswith(anew)})
     teacher = _taught(cfg, device) if cfg.teacher else None
     if cfg.loss.temperature == "learned":
         if cfg.loss.teacher != "clap" or teacher is None:
