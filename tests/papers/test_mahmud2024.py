@@ -534,70 +534,84 @@ def test_a_temperature_that_is_learned_begins_with_the_critics(monkeypatch):
 
 # Optimal condition training (Table 15b)
 
-def test_a_sound_is_also_asked_for_by_what_it_is_most_or_least_of(asked_of):
+def test_a_sound_is_also_asked_for_by_what_it_is_most_or_least_of():
     """By level and by harmonicity, where 3 dB set it apart from all others of its group."""
     cues, names = ((100, 101), (102, 103)), torch.arange(3)
-    power = torch.tensor([[10.0, 0.1], [1.0, 0.01], [0.3, 3.0]])  # 10, 0 and 5 dB; 20, 20 and -10 dB
-    assert method.alike(names, power, cues).tolist() == [[0, 100, 0], [1, 101, 1], [2, 2, 103]]
-    close = torch.tensor([[1.0, 1.0], [0.6, 1.2]])  # 0.5 and 3.01 dB apart
+    values = torch.tensor([[10.0, 20.0], [0.0, 20.0], [5.0, -10.0]])
+    assert method.alike(names, values, cues).tolist() == [[0, 100, 0], [1, 101, 1], [2, 2, 103]]
+    close = torch.tensor([[3.0, 0.0], [0.1, -3.1]])
     assert method.alike(names[:2], close, cues).tolist() == [[0, 0, 102], [1, 1, 103]]
-    assert method.alike(names[:1], power[:1], cues).tolist() == [[0, 0, 0]]
-    assert method.alike(names.expand(4, 3), power.expand(4, 3, 2), cues).shape == (4, 3, 3)
+    assert method.alike(names[:1], values[:1], cues).tolist() == [[0, 0, 0]]
+    several = torch.stack([names, names.flip(0)])
+    assert method.alike(several, values.expand(2, 3, 2), cues)[1].tolist() == [[2, 100, 2], [1, 101, 1], [0, 0, 103]]
 
 
-def test_drums_are_more_percussive_than_a_tone(monkeypatch):
-    """Power of both parts, over the first recordings of a class alone."""
+def test_what_classes_are_like_is_heard_in_their_first_recordings(monkeypatch):
+    """A tone is harmonic, clicks are percussive, and the power of all is that of the spectrogram."""
     time = torch.arange(16384) / 8000
     tone, clicks = torch.sin(2 * torch.pi * 440 * time), torch.zeros(16384)
     clicks[500::2000] = 5.0
-    items = [tone, clicks, 1e3 * tone, 1e3 * clicks]
-    recordings = {"violin": [[0], [2]], "drum": [[1], [3]]}
-    corpus = type("Two", (list,), {"recordings": recordings})({"mix": x} for x in items)
+    recordings = {"violin": [[0, 0, 2], [2]], "drum": [[1], [3]]}  # of the first, two clips; of the second, none
+    sounds = (tone, clicks, 1e3 * tone, 1e3 * clicks)
+    corpus = type("Two", (list,), {"recordings": recordings})({"mix": x} for x in sounds)
     monkeypatch.setattr(method.corpora, "load", lambda *_: corpus)
     method.powers.cache_clear()
-    harmonic, percussive = method.powers("two", "smoke", 1).T
+    whole, harmonic, percussive = method.powers("two", "smoke", 1).T
     method.powers.cache_clear()
     assert harmonic[0] > 100 * percussive[0] and percussive[1] > 100 * harmonic[1]
-    assert (harmonic + percussive).max() < 1e6
+    expected = [audio.stft(x[None], 1024, 256).abs().square().mean() for x in (tone, clicks)]
+    assert whole.tolist() == pytest.approx([x.item() for x in expected], rel=1e-5)
+    level, harmonicity = method.likeness(torch.tensor([[100.0, 10.0, 0.1], [1.0, 0.5, 5.0]])).T
+    assert level.tolist() == pytest.approx([20, 0], abs=1e-5)
+    assert harmonicity.tolist() == pytest.approx([20, -10], abs=1e-5)
 
 
-def chosen_lesson(asked_of, conditions="optimal", **loss):
+def chosen_lesson(asked_of, conditions="optimal", prefix="", **loss):
     """A lesson that may ask for each sound by two other questions, which here are those about other classes."""
     cfg = config(augment=False, scaled=0.0, loss=method.Loss(**loss), conditions=conditions, shots=1)
-    batch = lesson_batch(asked_of)
-    other = torch.randint(len(NAMES), (*batch["parts"].shape, 2), generator=torch.Generator().manual_seed(3))
-    batch["whole_alike"] = torch.cat([batch["whole"][..., None], other[:, :, 0]], -1)
-    batch["parts_alike"] = torch.cat([batch["parts"][..., None], other], -1)
+    batch = lesson_batch(asked_of, prefix)
+    parts, whole = batch[f"{prefix}parts"], batch[f"{prefix}whole"]
+    other = torch.randint(len(NAMES), (*parts.shape, 2), generator=torch.Generator().manual_seed(3))
+    batch[f"{prefix}whole_alike"] = torch.cat([whole[..., None], other[:, :, 0]], -1)
+    batch[f"{prefix}parts_alike"] = torch.cat([parts[..., None], other], -1)
     return cfg, batch
 
 
-def test_the_question_that_is_answered_best_is_the_one_that_is_learned_from(asked_of):
+@pytest.mark.parametrize("prefix", ["", "s_"])
+def test_the_question_that_is_answered_best_is_the_one_that_is_learned_from(asked_of, prefix):
     """Mixtures by the distance from them, single sounds by what the critic hears; against each question by itself."""
-    cfg, batch = chosen_lesson(asked_of)
-    X, ear, pooled = audio.stft(batch["mixtures"], 512, 256), Ear(), asked_of.read.pooled
+    cfg, batch = chosen_lesson(asked_of, prefix=prefix)
+    X, ear, pooled = audio.stft(batch[f"{prefix}mixtures"], 512, 256), Ear(), asked_of.read.pooled
     mask = lambda size, which: (0.3 * size.log1p() + 20 * pooled[which, 0]).sigmoid()
-    best = {"whole": batch["whole"].clone(), "parts": batch["parts"].clone()}
+    own = {name: batch[f"{prefix}{name}"] for name in ("whole", "parts")}
+    best, cnt = {name: x.clone() for name, x in own.items()}, []
     for b, n in np.ndindex(2, 2):
-        mom, own = X[b].sum(0).abs(), X[b, n]
-        best["whole"][b, n] = min(batch["whole_alike"][b, n].tolist(), key=lambda which: float((
-            mom.log1p().clamp(1e-3, 10) * (mask(mom, which) * mom - own.abs()).abs()).mean()))
+        mom, mixture = X[b].sum(0).abs(), X[b, n]
+        best["whole"][b, n] = min(batch[f"{prefix}whole_alike"][b, n].tolist(), key=lambda which: float((
+            mom.log1p().clamp(1e-3, 10) * (mask(mom, which) * mom - mixture.abs()).abs()).mean()))
         for i in range(2):
-            name = pooled[batch["parts"][b, n, i]] @ ear.text
-            best["parts"][b, n, i] = max(batch["parts_alike"][b, n, i].tolist(), key=lambda which: float(
-                audio.istft(mask(own.abs(), which) * own, 256, 2048) @ ear.audio @ name))
-    assert (best["whole"] != batch["whole"]).any() and (best["parts"] != batch["parts"]).any()
-    lesson, seen = method.Lesson(cfg, {"": asked_of}, ear), []
-    model = Stub(cfg)
+            name = pooled[own["parts"][b, n, i]] @ ear.text
+            hear = lambda which: audio.istft(mask(mixture.abs(), which) * mixture, 256, 2048) @ ear.audio
+            best["parts"][b, n, i] = max(batch[f"{prefix}parts_alike"][b, n, i].tolist(),
+                                         key=lambda which: float(hear(which) @ name))
+            cnt.append((hear(best["parts"][b, n, i]), name))
+    changed = {name: (best[name] != x).float().mean().item() for name, x in own.items()}
+    assert all(0 < share < 1 for share in changed.values())
+    lesson, seen, model = method.Lesson(cfg, {prefix: asked_of}, ear), [], Stub(cfg)
     logits = model.logits
     model.logits = lambda magnitude, asked: (seen.append(asked["pooled"]), logits(magnitude, asked))[1]
     value, extra = lesson(model, batch)
     assert len(seen) == 4  # three questions, and the best of them
     torch.testing.assert_close(seen[-1], pooled[torch.cat([best["whole"].flatten(), best["parts"].flatten()])])
+    terms = {name: x.item() for name, x in extra["terms"].items()}
+    assert terms.pop("not by name, mixtures") == pytest.approx(changed["whole"])
+    assert terms.pop("not by name, single sounds") == pytest.approx(changed["parts"])
     # The critic goes on to compare with names, whatever was asked.
-    names = method.Lesson(replace(cfg, conditions="names"), {"": asked_of}, ear)
-    assert extra["terms"]["URL"] < names(Stub(cfg), batch)[1]["terms"]["URL"]
-    value.backward()
-    assert model.slope.grad.abs() > 0
+    heard, names = (F.normalize(torch.stack(x), dim=1) for x in zip(*cnt))
+    c = ear.scale * heard @ names.T
+    assert terms["CNT"] == pytest.approx(
+        -(c.log_softmax(1).diagonal() + c.log_softmax(0).diagonal()).mean().item() / 2, rel=1e-4)
+    assert value.item() == pytest.approx(0.1 * terms["CNT"] + 5 * terms["CRL"] + 10 * terms["URL"], rel=1e-5)
 
 
 def test_without_other_questions_the_best_one_is_the_name(asked_of):
@@ -609,61 +623,108 @@ def test_without_other_questions_the_best_one_is_the_name(asked_of):
     assert found == pytest.approx(same, rel=1e-6)
 
 
-def test_refined_questions_begin_as_they_are_and_follow_the_best(monkeypatch):
-    """OCT++: a refiner that knows nothing yet changes nothing; it alone learns from how far it is from the best."""
-    torch.manual_seed(1)
-    made = {one: method.Separator(config(system="bert", reader=None, start=None, shots=1, conditions=one)).eval()
-            for one in ("optimal", "refined")}
-    made["refined"].load_state_dict(made["optimal"].state_dict(), strict=False)
-    asked = method.questions(NAMES, (1,), None, method.SETS, sum(method.CUES, ()))[0]
-    mix = torch.randn(2, 8192)
-    by_name, best = asked([0, 1]), asked([0, method.CUES[0][1]])
+@pytest.fixture(scope="module")
+def refined():
+    """OCT++ as it begins: model, lesson and batch, from a start that has no refiner."""
+    cfg = config("oct_pp", system="bert", reader=None)
+    start, critic = method.build(replace(cfg.start, system="bert", reader=None)), method.build(cfg.teacher)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(method.runs, "weights_of", lambda needed: (start if needed is cfg.start else critic).state_dict())
+        task = method.task(cfg, "cpu")
+    return task.model, task.loss, task.draw(0)
+
+
+def test_trying_questions_leaves_no_trace_in_the_network(refined):
+    """Batch norm keeps statistics of what is learned from alone."""
+    model, lesson, batch = refined
+    model.train()
+    before = int(model.unet.norm.num_batches_tracked)
+    lesson(model, batch)
+    assert int(model.unet.norm.num_batches_tracked) == before + 1
+
+
+def test_a_refined_question_begins_as_it_is(refined):
+    model = refined[0].eval()
+    asked = method.questions(NAMES, (1,))[0]([0, 1])
+    mix, refiner = torch.randn(2, 8192), model.refiner
     with torch.no_grad():
-        torch.testing.assert_close(*(model(mix, by_name) for model in made.values()), rtol=0, atol=0)
-    model = made["refined"]
-    magnitude = model.spectrum(mix).abs()
-    value = method.Lesson.drawn(model, magnitude, by_name, best)
-    apart = (by_name["pooled"][1] - best["pooled"][1]) / model.spread
-    assert value.item() == pytest.approx(apart.square().mean().item() / 2, rel=1e-4)
+        own = model(mix, asked)
+        model.refiner = None
+        torch.testing.assert_close(own, model(mix, asked), rtol=0, atol=0)
+        model.refiner = refiner
+        refiner[2].bias += 1
+        assert not torch.equal(own, model(mix, asked))
+        refiner[2].bias -= 1
+
+
+def test_refined_questions_by_name_go_towards_those_that_are_answered_best(refined):
+    """Their squared distance counts in the loss; it moves the refined name, and not what it is compared with."""
+    model, lesson, batch = refined
+    model.train()
+    torch.nn.init.normal_(model.refiner[2].weight, std=0.01)
+    value, extra = lesson(model, batch)
+    terms, weights = extra["terms"], lesson.cfg.loss
+    assert value.item() == pytest.approx((
+        weights.contrastive * terms["CNT"] + weights.consistency * terms["CRL"] + weights.reconstruction * terms["URL"]
+        + weights.refinement * terms["refinement"]).item(), rel=1e-5)
+    asked_of, mixed = lesson.questions[""], model.spectrum(batch["mixtures"][:, 0]).abs()
+    by_name = asked_of([0] * len(mixed))
+    best = asked_of([0] * (len(mixed) - 1) + [asked_of.index[method.CUES[0][1]]])
+    model.zero_grad()
+    value = lesson.refinement(model, mixed, by_name, best)
+    assert value > 0
     value.backward()
-    assert {name.partition(".")[0] for name, p in model.named_parameters() if p.grad is not None} == {"refiner"}
-    before, optimiser = value.item(), torch.optim.Adam(model.refiner.parameters(), 1e-2)
-    for _ in range(30):
-        optimiser.zero_grad()
-        value = method.Lesson.drawn(model, magnitude, by_name, best)
-        value.backward()
-        optimiser.step()
-    with torch.no_grad():  # the questions go towards the best ones, which the refiner moves as well
-        assert method.Lesson.drawn(model, magnitude, by_name, best) < 0.3 * before
-        assert not torch.equal(*(one(mix, by_name) for one in made.values()))
+    found = [p.grad.clone() for p in model.refiner.parameters()]
+    seen = model.rows_of(mixed)
+    own, other = (model.refined(model.condition(one)[1], seen) for one in (by_name, best))
+    aside = (own - other).detach()
+    assert value.item() == pytest.approx(aside.square().mean().item(), rel=1e-5)
+    expected = torch.autograd.grad((own * 2 * aside / aside.numel()).sum(), [*model.refiner.parameters()])
+    for a, b in zip(found, expected):
+        torch.testing.assert_close(a, b)
+    assert all(p.grad is None or not p.grad.any() for name, p in model.named_parameters() if "refiner" not in name)
 
 
 @pytest.mark.parametrize("changes", [
-    {"shots": 0}, {"system": "pit"}, {"loss": method.Loss(contrastive=0.0)}, {"loss": method.Loss(teacher="timbre")}])
+    {"shots": 0}, {"system": "pit"}, {"loss": method.Loss(contrastive=0.0)}, {"loss": method.Loss(teacher="timbre")},
+    {"loss": method.Loss(asked="mom")}, {"single_share": 0.5, "mixture_share": 0.5}])
 def test_choosing_among_questions_asks_for_words_a_critic_and_recordings(changes):
-    with pytest.raises(files.WeaklibError, match="choose among questions"):
+    with pytest.raises(files.WeaklibError, match="chooses among questions"):
         config(**{"conditions": "optimal", "shots": 5} | changes)
 
 
+def test_captions_have_no_classes_to_choose_questions_by(monkeypatch):
+    monkeypatch.setattr(method.corpora, "load", lambda *_: SimpleNamespace(name="captions"))
+    with pytest.raises(files.WeaklibError, match="captions has captions"):
+        method.Batches(config(conditions="optimal", shots=5))
+
+
 def test_mixtures_say_what_else_one_may_ask_of_them(impulses, monkeypatch):
-    """A class that is louder by what is known of it is asked for as such, and its mixture too."""
-    power = torch.ones(len(NAMES), 2)
-    power[3] = torch.tensor([1e-3, 50.0])  # the drum
+    """A sound by what its class is like, a mixture by how loud it is here and how harmonic its classes are."""
+    power = torch.ones(len(NAMES), 3)
+    power[3] = torch.tensor([50.0, 1e-3, 50.0])  # the drum
     monkeypatch.setattr(method, "powers", lambda *_: power)
     cfg = config(conditions="optimal", shots=2)
     moms = method.Moms(impulses, method.recordings_of(impulses, cfg)[1], cfg, 2, 0)
-    ask = {moms.questions.index[one]: one for pair in method.CUES for one in pair}
-    batch, drums = moms(0, 32), 0
+    said = {i: one for one, i in moms.questions.index.items()}
+    batch, drums, loud = moms(0, 32), 0, 0
     for b, n, i in np.ndindex(32, 2, 2):
         drum, there = batch["classes"][b, n, i] == 3, (batch["classes"][b, n] == 3).any()
         drums += drum
-        words = [ask.get(q) for q in batch["parts_alike"][b, n, i].tolist()]
-        assert words == [None, *(("The louder sound", "The more percussive sound") if drum else
-                                 ("The softer sound", "The more harmonic sound") if there else (None, None))]
-        whole = [ask.get(q) for q in batch["whole_alike"][b, n].tolist()]
-        assert (whole[1] == "The louder sound") == (whole[2] == "The more percussive sound") == bool(there)
-        assert whole[0] is None and batch["whole_alike"][b, n, 0] == batch["whole"][b, n]
-    assert drums > 5
+        name, level, harmonicity = (said[q] for q in batch["parts_alike"][b, n, i].tolist())
+        assert name == text.prompt([NAMES[batch["classes"][b, n, i]]])
+        assert level == ("The louder sound" if drum else "The softer sound" if there else name)
+        assert harmonicity == ("The more percussive sound" if drum else "The more harmonic sound" if there else name)
+        name, level, harmonicity = (said[q] for q in batch["whole_alike"][b, n].tolist())
+        own, other = (float(batch["mixtures"][b, m].square().sum()) for m in (n, 1 - n))
+        assert batch["whole_alike"][b, n, 0] == batch["whole"][b, n]
+        assert level == ("The louder sound mixture" if own > 2 * other else
+                         "The softer sound mixture" if other > 2 * own else name)
+        loud += level != name
+        beside = (batch["classes"][b, 1 - n] == 3).any()
+        assert harmonicity == ("The more percussive sound mixture" if there else
+                               "The more harmonic sound mixture" if beside else name)
+    assert drums > 5 and 5 < loud < 120
 
 
 # Other ways to learn

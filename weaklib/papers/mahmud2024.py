@@ -61,9 +61,9 @@ SETS, FEWER = 400, {"smoke": 40}  # different sets of classes that mixtures of a
 N_FRAMES = 3    # pictures per recording
 TESTED = {"smoke": 8}  # mixtures per test; 120 elsewhere
 ANSWERS = 16    # at once, when a model is scored
-#: Questions about what a sound is like beside others: more of it and less, of its level and of its harmonicity.
+#: Questions that compare a sound with the others in a mixture, by level and by harmonicity: above them, and below.
 CUES = (("The louder sound", "The softer sound"), ("The more harmonic sound", "The more percussive sound"))
-APART = 3.0     # dB between sounds of which such a question is asked; levels within a class spread by 4
+APART = 3.0     # dB by which a sound must differ from all others for that; levels within a class have a spread of 4
 LAION_TOKEN, LAION_SHARED = 768, 512  # sizes of what LAION-CLAP makes of texts: of tokens, and of the unit vectors
 
 
@@ -106,7 +106,7 @@ class Loss:
     shrunk_targets: bool = keys.keyed(False, absent=False)
     # of the contrastive loss: the critic's, or learned along with the separator
     temperature: Literal["frozen", "learned"] = keys.keyed("frozen", absent="frozen")
-    # how much questions are drawn to those that are answered best, where they are refined; the paper does not say
+    # weight of the distance between refined questions by name and those that are answered best (OCT++); ours
     refinement: float = keys.keyed(1.0, absent=1.0)
 
 
@@ -151,9 +151,9 @@ class Config(runs.Config):
     teacher: Config | None = None  # what hears the answers: of stage "critic" or "timbre"
     prompts: Config | None = None  # whose learned words stand before the names in questions, if not those of Table 6
     length: int = 0              # number of these words, and
-    shots: int = 0               # of recordings of each class that they, or what classes are like, are learned from
-    # by what is asked while a separator learns: names alone, or also how loud and how harmonic a sound is, whichever
-    # is answered best (OCT); "refined": and questions are adapted to the mixture (OCT++)
+    shots: int = 0               # of recordings of each class that tell these words, or what a class is like
+    # which questions a separator learns from: names, or "optimal", by name, level or harmonicity, whichever is answered
+    # best (OCT); "refined": and adapted to the mixture (OCT++)
     conditions: Literal["names", "optimal", "refined"] = keys.keyed("names", absent="names")
     published: bool = keys.keyed(False, absent=False)  # whether the critic is LAION-CLAP, which learns no more
     # the separator that is listened to, or the unprocessed mixture; without any, the single sounds themselves are
@@ -166,12 +166,15 @@ class Config(runs.Config):
         if self.singles == self.mixtures and self.single_share + self.mixture_share > 1 + 1e-9:
             raise WeaklibError(f"single_share {self.single_share} and mixture_share {self.mixture_share} are more than "
                                "all recordings; lower one of them.")
-        if self.conditions != "names" and not (self.system in READ and self.shots and self.loss.contrastive
-                                               and self.loss.teacher == "clap"):
-            raise WeaklibError("To choose among questions a separator must be asked in words and learn from a critic, "
-                               "and some recordings must say what classes are like; set system to one of "
-                               f"{', '.join(READ)}, loss.teacher to clap, loss.contrastive above 0 and shots, or "
-                               "conditions to names.")
+        loss = self.loss
+        if self.conditions != "names" and not (
+                self.system in READ and self.shots and not self.single_share and loss.contrastive > 0
+                and (loss.teacher, loss.asked) == ("clap", "mixture")):
+            raise WeaklibError(
+                "A separator that chooses among questions is asked in words, learns from mixtures and a critic, and "
+                "needs a few recordings that say what classes are like; set conditions to names, or system to one of "
+                f"{', '.join(READ)}, shots above 0, single_share to 0, and of the loss teacher to clap, asked to "
+                "mixture and contrastive above 0.")
 
     def corpora(self):
         heard = {self.corpus} | set(self.pool if self.stage in ("critic", "sight") else ())
@@ -238,13 +241,13 @@ def _named(prompt: str) -> str:
 
 @cache
 def questions(classes: tuple[str, ...], sizes: tuple[int, ...], wording: Config | None = None, most: int = SETS,
-              more: tuple[str, ...] = ()):
-    """All that is asked about classes, and `more`: (Questions, dict of size to the sets of so many classes that
+              others: tuple[str, ...] = ()):
+    """All that is asked about classes, and `others`: (Questions, dict of size to the sets of so many classes that
     mixtures have, at most `most` of them).
     """
     sets = {size: _sets(classes, size, most) for size in sizes}
     named = [text.prompt(names) for size in sizes for names in sets[size]]
-    return Questions([text.prompt([name]) for name in classes] + named + list(more), wording), sets
+    return Questions([text.prompt([name]) for name in classes] + named + list(others), wording), sets
 
 
 def _sets(classes, size: int, most: int) -> list[tuple[str, ...]]:
@@ -256,42 +259,53 @@ def _sets(classes, size: int, most: int) -> list[tuple[str, ...]]:
     return found
 
 
+def few(corpus, n: int) -> list[list]:
+    """The first `n` recordings of each class, each as its items."""
+    return [found[:n] for found in corpus.recordings.values()]
+
+
 @cache
 def powers(name: str, preset: str, shots: int) -> torch.Tensor:
-    """What classes are like: mean power (class, 2) of the harmonic and the percussive part of a few single recordings.
+    """What classes are like, by a few recordings: mean power (class, 3), of all, the harmonic and the percussive part.
 
-    The parts are told apart by medians over time and frequency (D. Fitzgerald, DAFx 2010).
+    The parts are told apart by medians over time and frequency (D. Fitzgerald, DAFx 2010). Two clips of a recording
+    are enough for a mean.
     """
     from librosa.decompose import hpss
     corpus, found = corpora.load(name, "train", preset), []
-    for recordings in corpus.recordings.values():
-        clips = torch.stack([corpus[i]["mix"] for one in recordings[:shots] for i in one])
-        parts = hpss(audio.stft(clips, 1024, 256).abs().numpy())
-        found.append([float(np.square(part).mean()) for part in parts])
+    for recordings in few(corpus, shots):
+        clips = torch.stack([corpus[i]["mix"] for one in recordings for i in one[:2]])
+        size = audio.stft(clips, 1024, 256).abs().numpy()
+        found.append([float(np.square(part).mean()) for part in (size, *hpss(size))])
     return torch.tensor(found)
 
 
-def alike(which, power, cues) -> torch.Tensor:
-    """Questions that mean the same sounds of a group: by name, by level, and by harmonicity.
+def likeness(power) -> torch.Tensor:
+    """Level and harmonicity (..., 2), dB, of powers (..., 3)."""
+    power = 10 * power.clamp(min=1e-12).log10()
+    return torch.stack([power[..., 0], power[..., 1] - power[..., 2]], -1)
+
+
+def alike(which, values, cues) -> torch.Tensor:
+    """Questions that should mean the same sounds of a group: by name, by level and by harmonicity.
 
     Parameters
     ----------
     which : Tensor of int, (..., sound)
         Questions by name.
-    power : Tensor, (..., sound, 2)
-        Of the harmonic and the percussive part of each.
+    values : Tensor, (..., sound, 2)
+        What is known of their level and harmonicity, dB.
     cues : sequence of pair of int
         The questions of `CUES`.
 
     Returns
     -------
-    Tensor of int, (..., sound, 1 + cue)
-        Again the name where a sound is not first or last of its group by `APART` dB.
+    Tensor of int, (..., sound, 3)
+        The name again, where a sound is not above or below all others by `APART` dB.
     """
-    n, found, power = which.shape[-1], [which], power.clamp(min=1e-12)
-    values = 10 * power.sum(-1).log10(), 10 * (power[..., 0] / power[..., 1]).log10()
+    n, found = which.shape[-1], [which]
     itself = torch.eye(n, dtype=torch.bool)
-    for value, (more, less) in zip(values, cues):
+    for value, (more, less) in zip(values.unbind(-1), cues):
         beyond = value[..., :, None] - value[..., None, :]
         above, below = (((sign * beyond > APART) | itself).all(-1) & (n > 1) for sign in (1, -1))
         found.append(torch.where(above, more, torch.where(below, less, which)))
@@ -331,10 +345,13 @@ class Moms:
     def __init__(self, corpus, items: dict, cfg: Config, k: int, stream: int):
         self.corpus, self.items, self.cfg, self.k, self.stream = corpus, items, cfg, k, stream
         there = tuple(corpus.recordings)  # of some classes a data set may have nothing left
-        chosen = cfg.conditions != "names"
-        self.questions, sets = questions(there, tuple(sorted({1, k})), cfg.wording, cfg.sets, sum(CUES, ()) * chosen)
-        self.power = powers(corpus.name, corpus.preset, cfg.shots) if chosen else None
-        self.cues = [[self.questions.index[one] for one in pair] for pair in CUES] if chosen else []
+        self.power, several = None, [tuple(f"{one} mixture" for one in pair) for pair in CUES]
+        others = () if cfg.conditions == "names" else tuple(one for pair in (*CUES, *several) for one in pair)
+        self.questions, sets = questions(there, tuple(sorted({1, k})), cfg.wording, cfg.sets, others)
+        if others:
+            self.power = powers(corpus.name, corpus.preset, cfg.shots)
+            self.cues = {name: [[self.questions.index[one] for one in pair] for pair in pairs]
+                         for name, pairs in (("parts", CUES), ("whole", several))}
         self.sets = sets[k]
         self._apart = np.array([[not set(a) & set(b) for b in self.sets] for a in self.sets])
         number = {name: i for i, name in enumerate(there)}
@@ -359,8 +376,11 @@ class Moms:
                  "share": torch.ones(classes.shape), "classes": classes}
         if self.power is not None:
             power = self.power[classes]
-            batch["whole_alike"] = alike(batch["whole"], power.sum(2), self.cues)
-            batch["parts_alike"] = alike(batch["parts"], power, self.cues)
+            whole = likeness(power.sum(2))
+            # How loud a mixture is one hears; of what is in it only the usual level is known.
+            whole[..., 0] = 10 * batch["mixtures"].square().mean(-1).clamp(min=1e-12).log10()
+            batch["whole_alike"] = alike(batch["whole"], whole, self.cues["whole"])
+            batch["parts_alike"] = alike(batch["parts"], likeness(power), self.cues["parts"])
         if self.cfg.system in SEEN:
             batch["frames"] = torch.stack([torch.stack([torch.stack([_frames(self.corpus, i) for i in ids])
                                                         for ids in mom]) for mom in picked])
@@ -724,9 +744,10 @@ class Lesson:
             of = (X.sum(1)[:, None].expand_as(X) if loss.asked == "mom" or not single else X).flatten(0, 1)
             of = of.repeat_interleave(k, 0)
         if cfg.conditions != "names":
-            by_name, asked = asked, self.best(model, batch, prefix, mixed, ref[:n_whole], of if single else None)
+            by_name, (asked, shares) = asked, self.best(model, batch, prefix, mixed, ref[:n_whole], of)
+            terms |= shares
             if cfg.conditions == "refined":
-                terms["refinement"] = self.drawn(model, mixed, by_name, asked)
+                terms["refinement"] = self.refinement(model, mixed, by_name, asked)
                 value = value + loss.refinement * terms["refinement"]
         logits = model.logits(mixed, asked)[:, 0]
         whole, parts = logits[:n_whole], logits[n_whole:]
@@ -753,42 +774,56 @@ class Lesson:
             ("whole", whole), ("parts", single)) if on]))
 
     def read(self, prefix: str, which) -> dict:
-        """Questions by their indices, where these are."""
+        """Questions by their indices, on the device of these."""
         return {name: x.to(which.device) for name, x in self.questions[prefix](which.tolist()).items()}
 
     @torch.no_grad()
-    def best(self, model: Separator, batch: dict, prefix: str, mixed, ref, of) -> dict:
-        """Of the questions that mean the same sound, those that are answered best (OCT; Tzinis et al., ICASSP 2023).
+    def best(self, model: Separator, batch: dict, prefix: str, mixed, ref, of) -> tuple[dict, dict]:
+        """Of the questions that should mean the same sound, the one that is answered best (OCT).
 
-        Answers about mixtures are compared with these. Of single sounds nothing is known but their names, so that the
-        critic says how well the answer agrees with that.
+        An answer about a mixture is judged by its distance to the mixture (Eq. 2); a single sound has no reference, so
+        that the critic judges how well the answer fits its name.
 
         Parameters
         ----------
         mixed : Tensor, (n_whole + n_single, freq, frame)
             Magnitudes that are asked about: the mixtures of mixtures first.
         ref : Tensor, (n_whole, freq, frame)
-        of : Tensor, complex, (n_single, freq, frame), optional
-            Spectra that single sounds are parts of, if these are asked for.
+        of : Tensor, complex, (n_single, freq, frame)
+            Spectra that single sounds are parts of.
+
+        Returns
+        -------
+        The questions, and how many of them are not the name, as shares.
+
+        References
+        ----------
+        E. Tzinis, G. Wichern, P. Smaragdis, J. Le Roux, "Optimal condition training for target source separation",
+        ICASSP 2023.
         """
-        n_whole, single = len(ref), of is not None
+        n = len(ref)
+        single = len(mixed) > n
         same = torch.cat([batch[f"{prefix}{name}_alike"].flatten(0, -2) for name, on in (
-            ("whole", n_whole > 0), ("parts", single)) if on])
-        named = self.teacher.read(self.read(prefix, same[n_whole:, 0])["pooled"]) if single else None
-        costs = []
+            ("whole", n > 0), ("parts", single)) if on])
+        named = self.teacher.read(self.read(prefix, same[n:, 0])["pooled"]) if single else None
+        before, costs = [x.clone() for x in model.buffers()], []  # batch norm keeps statistics of what is learned from
         for which in same.T:
             logits = model.logits(mixed, self.read(prefix, which))[:, 0]
-            cost = [self.distance(logits[:n_whole], ref, mixed[:n_whole])] if n_whole else []
+            cost = [self.distance(logits[:n], ref, mixed[:n])] if n else []
             if single:
-                est = model.sound(logits[n_whole:].sigmoid() * of, batch[f"{prefix}mixtures"].shape[-1])
+                est = model.sound(logits[n:].sigmoid() * of, batch[f"{prefix}mixtures"].shape[-1])
                 cost.append(-(self.teacher.hear(est) * named).sum(-1))
             costs.append(torch.cat(cost))
-        return self.read(prefix, same.gather(1, torch.stack(costs, 1).argmin(1, keepdim=True))[:, 0])
+        for x, as_it_was in zip(model.buffers(), before):
+            x.copy_(as_it_was)
+        best = same.gather(1, torch.stack(costs, 1).argmin(1, keepdim=True))[:, 0]
+        other = (best != same[:, 0]).float()
+        shares = {"not by name, mixtures": other[:n].mean()} if n else {}
+        return self.read(prefix, best), shares | ({"not by name, single sounds": other[n:].mean()} if single else {})
 
     @staticmethod
-    def drawn(model: Separator, mixed, by_name: dict, best: dict):
-        """How far refined questions by name are from those that are answered best, which stay where they are (OCT++).
-        """
+    def refinement(model: Separator, mixed, by_name: dict, best: dict):
+        """How far refined questions by name are from those that are answered best, towards which they go (OCT++)."""
         seen = model.rows_of(mixed)
         own, other = (model.refined(model.condition(asked)[1], seen) for asked in (by_name, best))
         return (own - other.detach()).square().mean()
@@ -955,7 +990,7 @@ class Shots:
     def __init__(self, cfg: Config):
         self.cfg, self.corpus = cfg, corpora.load(cfg.corpus, "train", cfg.preset)
         self.classes = list(self.corpus.recordings)
-        self.items = [[i for one in found[:cfg.shots] for i in one] for found in self.corpus.recordings.values()]
+        self.items = [[i for one in found for i in one] for found in few(self.corpus, cfg.shots)]
 
     def __call__(self, step: int) -> dict:
         rng = np.random.default_rng([self.cfg.seed, step])
