@@ -109,9 +109,12 @@ SEMANTIC = (
     _semantic("sparsity_class", "MixIT + sparsity + classes + cosine", {
         "sparsity": 16.0, "classes": CLASSES, "cosine": COSINE}))
 SEARCHED = tuple(
-    _finetuned(f"yfcc_baseline_m{m}_{search}", f"MixIT, {words}", m, {}, f"pretrain_m{m}_{search}", ours=True,
+    _finetuned(f"yfcc_{key}_m{m}_{search}", f"{title}, {words}", m, loss, f"pretrain_m{m}_{search}", ours=True,
                search=search)
-    for m, search, words in ((8, "lsq", "least squares"), (16, "exact", "exact search")))
+    for key, title, m, search, words, loss in (
+        ("baseline", "MixIT", 8, "lsq", "least squares", {}),
+        ("baseline", "MixIT", 16, "exact", "exact search", {}),
+        ("sparsity", "MixIT + sparsity", 16, "exact", "exact search", {"sparsity": BEST[16]})))
 
 TABLE1 = Table(
     "table1", "1", "Table 1: separation of whatever is there", (MSI, ALONE, TRF, MOMI, NOISY, CLEAN, *RATES, *COUNTS,
