@@ -2,8 +2,8 @@
 
 Contents
 --------
-prompt
-    From the names of sources to the text that asks for them.
+prompt, several
+    From the names of sources to the text that asks for them, and whether it asks for several.
 phrases
     From a caption to what sounds in it.
 encode
@@ -39,6 +39,9 @@ BATCH = 32  # texts that it reads at once
 
 # Prompts
 
+SEVERAL = "The sound mixture of "
+
+
 def prompt(names) -> str:
     """Ask for sources by their names (Table 6): "The sound of violin", "The sound mixture of violin and piano".
 
@@ -59,7 +62,12 @@ def prompt(names) -> str:
         return f"The sound of {names[0]}"
     *others, last = names
     comma = "," if len(others) > 1 else ""
-    return f"The sound mixture of {', '.join(others)}{comma} and {last}"
+    return f"{SEVERAL}{', '.join(others)}{comma} and {last}"
+
+
+def several(text: str) -> bool:
+    """Whether a text asks for several sources, as `prompt` does."""
+    return text.startswith(SEVERAL)
 
 
 # Captions

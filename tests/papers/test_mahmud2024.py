@@ -129,7 +129,7 @@ def test_full_and_mix_and_separate_have_had_equally_many_steps_and_the_same_star
 def test_the_paper_preset_has_no_departures():
     plain = method.Config(preset="paper")
     for cfg in with_needs(configs("paper")):
-        assert (cfg.rows, cfg.scaled, cfg.crop, cfg.augment, cfg.start) == (0, 0.0, 0, False, None)
+        assert (cfg.rows, cfg.scaled, cfg.crop, cfg.augment, cfg.start, cfg.by_kind) == (0, 0.0, 0, False, None, False)
         assert (cfg.sr, cfg.n_fft, cfg.hop) == (11025, 1022, 256)
         assert (cfg.loss.form, cfg.loss.positives, cfg.loss.asked) == ("symmetric", False, "mixture")
         assert (cfg.net.n_levels, cfg.net.n_channels, cfg.net.most, cfg.net.film) == (7, 64, 512, "")
@@ -383,6 +383,22 @@ def test_questions_are_centred_and_scaled_over_single_sounds():
     settled = model.condition(asked)[1]
     torch.testing.assert_close(settled.mean(0), torch.zeros(text.SIZE), atol=1e-4, rtol=0)
     assert settled.std(0).mean() == pytest.approx(1, abs=1e-4)
+
+
+def test_questions_about_mixtures_may_be_centred_by_themselves():
+    """Their own mean is 0 as well then, and they differ from each other as before."""
+    asked = method.questions(NAMES, (1, 2))[0]
+    single, several = asked(range(len(NAMES))), asked(range(len(NAMES), len(asked.prompts)))
+    assert not single["several"].any() and several["several"].all()
+    usual, apart = (method.Separator(config(system="bert", reader=None, start=None, by_kind=on))
+                    for on in (False, True))
+    for model in (usual, apart):
+        model.settle(single, several)
+    torch.testing.assert_close(apart.condition(single)[1], usual.condition(single)[1])
+    before, after = (model.condition(several)[1] for model in (usual, apart))
+    assert before.mean(0).norm() > 1
+    torch.testing.assert_close(after.mean(0), torch.zeros(text.SIZE), atol=1e-4, rtol=0)
+    torch.testing.assert_close(after - after[0], before - before[0], atol=1e-4, rtol=0)
 
 
 # Losses, written once more in NumPy

@@ -155,6 +155,9 @@ class Config(runs.Config):
     # which questions a separator learns from: names, or "optimal", by name, level or harmonicity, whichever is answered
     # best (OCT); "refined": and adapted to the mixture (OCT++)
     conditions: Literal["names", "optimal", "refined"] = keys.keyed("names", absent="names")
+    # whether questions about mixtures are centred over such questions, and not as those about single sounds are: what
+    # all have in common by their wording, and by asking for several sounds, is then no part of what is asked
+    by_kind: bool = keys.keyed(False, absent=False)
     published: bool = keys.keyed(False, absent=False)  # whether the critic is LAION-CLAP, which learns no more
     # the separator that is listened to, or the unprocessed mixture; without any, the single sounds themselves are
     heard: Config | None = keys.keyed(None, absent=None)
@@ -214,15 +217,18 @@ class Questions:
     def __init__(self, prompts, wording: Config | None = None):
         self.prompts = list(dict.fromkeys(prompts))
         self.index = {prompt: i for i, prompt in enumerate(self.prompts)}
+        self.several = torch.tensor([text.several(prompt) for prompt in self.prompts])
         self.padded = wording is not None and wording.published  # the released code attends to the padding, too
         self.read = text.encode(self.prompts) if wording is None else _worded(wording, self.prompts)
 
     def __call__(self, which) -> dict:
-        """Return ``tokens (n, token, 384)``, ``lengths (n,)`` and ``pooled (n, 384)`` of n prompts or their indices."""
+        """Return ``tokens (n, token, 384)``, ``lengths (n,)`` and ``pooled (n, 384)`` of n prompts or their indices,
+        and ``several (n,)``, whether they ask for a mixture.
+        """
         k = torch.as_tensor([self.index[one] if isinstance(one, str) else int(one) for one in which])
         lengths = self.read.lengths[k]
         tokens = self.read.tokens[k] if self.padded else self.read.tokens[k, :int(lengths.max())]
-        return {"tokens": tokens, "lengths": lengths, "pooled": self.read.pooled[k]}
+        return {"tokens": tokens, "lengths": lengths, "pooled": self.read.pooled[k], "several": self.several[k]}
 
 
 @torch.no_grad()
@@ -595,6 +601,8 @@ class Separator(nn.Module):
                                          nn.Linear(128, n_embedding))
             nn.init.zeros_(self.refiner[2].weight)  # a question begins as it is
             nn.init.zeros_(self.refiner[2].bias)
+        if cfg.by_kind:
+            self.register_buffer("offset", torch.zeros(n_embedding))
         self.register_buffer("centre", torch.zeros(max(1, n_embedding)))
         self.register_buffer("spread", torch.ones(max(1, n_embedding)))
         if cfg.system == "cosep" or cfg.loss.teacher == "concurrent":
@@ -606,7 +614,10 @@ class Separator(nn.Module):
         """Return tokens, embedding and lengths of questions, as the U-Net takes them."""
         if self.cfg.system == "lass":
             return asked["tokens"], self.reader(asked["tokens"], asked["lengths"]), asked["lengths"]
-        embedding = (self.embedded(asked) - self.centre) / self.spread
+        embedding = self.embedded(asked) - self.centre
+        if self.cfg.by_kind:
+            embedding = embedding - asked["several"][:, None] * self.offset
+        embedding = embedding / self.spread
         if self.cfg.system in SEEN:
             return embedding[:, None], embedding, None
         return asked["tokens"], embedding, None if self.cfg.reader and self.cfg.reader.published else asked["lengths"]
@@ -621,12 +632,15 @@ class Separator(nn.Module):
         return asked["pooled"] if self.reader is None else self.reader.read(asked["pooled"])
 
     @torch.no_grad()
-    def settle(self, single: dict) -> None:
-        """Centre and scale what is read or seen, over the questions about single sounds."""
+    def settle(self, single: dict, several: dict | None = None) -> None:
+        """Centre and scale what is read or seen, over the questions about single sounds; those about several by kind.
+        """
         if self.cfg.system != "lass":
             found = self.embedded(single)
             self.centre.copy_(found.mean(0))
             self.spread.copy_(found.std(0).mean().clamp(min=1e-6).expand_as(self.spread))
+            if self.cfg.by_kind and several:
+                self.offset.copy_(self.embedded(several).mean(0) - self.centre)
 
     def spectrum(self, x):
         """Spectra (..., freq, frame), of whole hops: the last frame repeats the one before it in the mask."""
@@ -1037,7 +1051,9 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
         model.reader.load_state_dict({name: x for name, x in runs.weights_of(cfg.reader).items() if name in own})
     draw = Batches(cfg)
     if cfg.system in READ + SEEN:
-        model.settle(_singles(cfg, next(iter(draw.parts.values()))))
+        part = next(iter(draw.parts.values()))
+        several = [one for one in part.questions.prompts if text.several(one)]
+        model.settle(_singles(cfg, part), part.questions(several) if several else None)
     if cfg.start:
         anew = ("timbre.", "refiner.", "log_scale")  # these a start does not have
         model.load_state_dict(runs.weights_of(cfg.start) | {
