@@ -385,6 +385,21 @@ def test_questions_are_centred_and_scaled_over_single_sounds():
     assert settled.std(0).mean() == pytest.approx(1, abs=1e-4)
 
 
+def test_lassnet_begins_with_what_the_language_model_says():
+    """Words that all questions share are taken off, so that classes differ; padding is not heard."""
+    model = method.Separator(config("lassnet_sup")).eval()
+    asked = method.questions(NAMES, (1,))[0](range(len(NAMES)))
+    model.settle(asked)
+    texts = [x[:n] for x, n in zip(model.at_unit_scale(asked["tokens"], asked), asked["lengths"])]
+    torch.testing.assert_close(torch.cat(texts).mean(0), torch.zeros(text.SIZE), atol=1e-4, rtol=0)
+    assert torch.cat(texts).std(0).mean() == pytest.approx(1, abs=1e-4)
+    reader = model.reader
+    read = torch.stack([reader.layers.norm(reader.first(x)).mean(0) for x in texts])
+    torch.testing.assert_close(model.condition(asked)[1], reader.last(read).relu(), atol=1e-5, rtol=1e-4)
+    alike = F.cosine_similarity(read[:, None], read[None], dim=-1)
+    assert (alike - torch.eye(len(NAMES))).max() < 0.8
+
+
 def test_questions_about_mixtures_may_be_centred_by_themselves():
     """Their own mean is 0 as well then, and they differ from each other as before."""
     asked = method.questions(NAMES, (1, 2))[0]

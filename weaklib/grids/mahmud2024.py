@@ -38,7 +38,7 @@ def _kinds(first: int, then: int, critic: int, batch: int) -> dict:
     named = {"loss": {"teacher": "concurrent", "objects": 0.005}}
     return {"first": alone | plan(first), "goes_on": alone | plan(then), "alone": alone | whole,
             # To a language model that was never trained on sounds, all questions about mixtures are alike, and unlike
-            # those about single sounds: BertSep*, which hears the first alone, else does not know the second.
+            # those about single sounds: BertSep* and LASS-Net, which hear the first alone, else do not know the second.
             "apart": alone | whole | {"by_kind": True},
             "blind": {"batch": 2 * batch} | whole, "taught": {"batch": batch} | whole,
             "classified": {"batch": max(2, batch // 2)} | whole,  # of which each mixture is heard by itself
@@ -116,7 +116,7 @@ def _asked(key: str, title: str, system: str, k: int, changes: dict, on: dict = 
     """Mix-and-separate: a separator that has the first loss alone. `k` is 0 where a corpus has mixtures of its own."""
     reader = {"clap": "critic", "clip": "sight", **dict.fromkeys(SEEN, "sight")}.get(system)
     kind = (f"objects{k}" if system == "cosep" else "pictured" if system in SEEN else
-            "apart" if system == "bert" and k > 1 else "alone")
+            "apart" if system == "lass" or system == "bert" and k > 1 else "alone")
     return Row(key, _titled(title, k), kind, {"system": system} | (_sources(k) if k else {}) | changes | on,
                {"reader": reader} if reader else {}, role=_role(k), method=title, **more)
 
@@ -217,8 +217,9 @@ TABLE1 = _table("1", "two sources, asked for in words, by pictures, or not at al
                 "of a system that is asked, one of Weak-Sup half as many, and one with the full loss 1 / K as many; "
                 "and the lowest levels of all that are asked but LASS-Net and CoSep* are scaled and shifted by the "
                 "question. At all presets but `paper`, a timbre classifier counts three times as much as the critic. "
-                "LASS-Net is the small U-Net, with a text encoder that it learns. BertSep* from mixtures has questions "
-                "about mixtures that are centred over such questions; the row with † shows what it is without that.",
+                "LASS-Net is the small U-Net, with a text encoder that it learns. BertSep* and LASS-Net from mixtures "
+                "have questions about mixtures that are centred over such questions; the row with † shows what "
+                "BertSep* is without that.",
                 metrics=(*ALL, GAIN, ABSENT))
 TABLE12 = Table("table12", "12", "Table 12: three sources", ALL, (UNPROCESSED, *STARRED, *(
     Row(f"proposed_src{k}", _titled("Proposed", k), of=f"proposed_clap_src{k}", method="Proposed", headline=k != 3)

@@ -294,7 +294,8 @@ class TextEncoder(nn.Module):
     """A small transformer over frozen token vectors: the text side that LASS-Net trains along with its U-Net.
 
     LASS-Net fine-tunes a small BERT, whose first token goes through a linear layer and a ReLU. Here it is the mean over
-    tokens, which know their places already.
+    tokens, which know their places already; and the layers begin by adding nothing, so that the embedding begins with
+    what the language model says.
 
     Parameters
     ----------
@@ -313,6 +314,10 @@ class TextEncoder(nn.Module):
         self.first = nn.Linear(d_token, width)
         self.layers = nn.TransformerEncoder(layer, n_layers, nn.LayerNorm(width), enable_nested_tensor=False)
         self.last = nn.Linear(width, d_embedding)
+        for layer in self.layers.layers:
+            for one in (layer.self_attn.out_proj, layer.linear2):
+                nn.init.zeros_(one.weight)
+                nn.init.zeros_(one.bias)
 
     def forward(self, tokens, lengths=None):
         """Tokens (batch, token, d_token), of which `lengths` (batch,) are no padding, to (batch, d_embedding)."""

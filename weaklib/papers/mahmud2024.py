@@ -613,17 +613,24 @@ class Separator(nn.Module):
     def condition(self, asked: dict):
         """Return tokens, embedding and lengths of questions, as the U-Net takes them."""
         if self.cfg.system == "lass":
-            return asked["tokens"], self.reader(asked["tokens"], asked["lengths"]), asked["lengths"]
-        embedding = self.embedded(asked) - self.centre
-        if self.cfg.by_kind:
-            embedding = embedding - asked["several"][:, None] * self.offset
-        embedding = embedding / self.spread
+            tokens = self.at_unit_scale(asked["tokens"], asked)
+            return asked["tokens"], self.reader(tokens, asked["lengths"]), asked["lengths"]
+        embedding = self.at_unit_scale(self.embedded(asked), asked)
         if self.cfg.system in SEEN:
             return embedding[:, None], embedding, None
         return asked["tokens"], embedding, None if self.cfg.reader and self.cfg.reader.published else asked["lengths"]
 
+    def at_unit_scale(self, x, asked: dict):
+        """Embeddings (batch, d), or tokens (batch, token, d), centred and scaled, see `settle`."""
+        centre = self.centre
+        if self.cfg.by_kind:
+            centre = centre + asked["several"].reshape(-1, *[1] * (x.ndim - 1)) * self.offset
+        return (x - centre) / self.spread
+
     def embedded(self, asked: dict):
-        """What is read or seen, as it comes: (batch, n_embedding)."""
+        """What is read or seen, as it comes: (batch, n_embedding); for LASS-Net all tokens, (token, d_token)."""
+        if self.cfg.system == "lass":
+            return torch.cat([x[:n] for x, n in zip(asked["tokens"], asked["lengths"].tolist())])
         if self.cfg.system == "image":
             return seen(self.reader, asked["frames"])
         if self.cfg.system in SEEN:  # maxima over pictures, as over each
@@ -635,12 +642,11 @@ class Separator(nn.Module):
     def settle(self, single: dict, several: dict | None = None) -> None:
         """Centre and scale what is read or seen, over the questions about single sounds; those about several by kind.
         """
-        if self.cfg.system != "lass":
-            found = self.embedded(single)
-            self.centre.copy_(found.mean(0))
-            self.spread.copy_(found.std(0).mean().clamp(min=1e-6).expand_as(self.spread))
-            if self.cfg.by_kind and several:
-                self.offset.copy_(self.embedded(several).mean(0) - self.centre)
+        found = self.embedded(single)
+        self.centre.copy_(found.mean(0))
+        self.spread.copy_(found.std(0).mean().clamp(min=1e-6).expand_as(self.spread))
+        if self.cfg.by_kind and several:
+            self.offset.copy_(self.embedded(several).mean(0) - self.centre)
 
     def spectrum(self, x):
         """Spectra (..., freq, frame), of whole hops: the last frame repeats the one before it in the mask."""
