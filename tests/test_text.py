@@ -25,6 +25,7 @@ TEXTS = ["The sound of violin", "a dog barks while a violin plays, followed by r
     (["a", "b", "c", "d"], "The sound mixture of a, b, c, and d")])
 def test_prompts_are_those_of_table_6(names, wanted):
     assert text.prompt(names) == wanted
+    assert text.several(wanted) == text.several(f" {wanted.lower()}") == (not isinstance(names, str) and len(names) > 1)
 
 
 def test_a_prompt_asks_for_something():

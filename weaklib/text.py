@@ -66,8 +66,8 @@ def prompt(names) -> str:
 
 
 def several(text: str) -> bool:
-    """Whether a text asks for several sources, as `prompt` does."""
-    return text.startswith(SEVERAL)
+    """Whether a text asks for several sources in the words of `prompt`, in capitals or not."""
+    return text.strip().lower().startswith(SEVERAL.lower())
 
 
 # Captions

@@ -102,6 +102,8 @@ def test_every_row_makes_a_config_and_what_it_starts_from(preset):
             if one.reader:
                 assert one.reader.stage == {"clap": "critic", "clip": "sight", **dict.fromkeys(method.SEEN, "sight")}[
                     one.system]
+            if one.stage == "separator" and one.system in (*method.READ, "image", "sop") and one.loss.contrastive:
+                assert one.teacher or one.loss.teacher == "concurrent"
             if one.teacher:
                 timbre = one.loss.teacher == "timbre" or one.stage == "listened"
                 assert one.teacher.stage == ("timbre" if timbre else "critic")
@@ -388,16 +390,20 @@ def test_questions_are_centred_and_scaled_over_single_sounds():
 def test_lassnet_begins_with_what_the_language_model_says():
     """Words that all questions share are taken off, so that classes differ; padding is not heard."""
     model = method.Separator(config("lassnet_sup")).eval()
-    asked = method.questions(NAMES, (1,))[0](range(len(NAMES)))
+    asked, reader = method.questions(NAMES, (1,))[0](range(len(NAMES))), model.reader
+
+    def heard():
+        texts = [x[:n] for x, n in zip(model.at_unit_scale(asked["tokens"], asked), asked["lengths"])]
+        read = torch.stack([reader.layers.norm(reader.first(x)).mean(0) for x in texts])
+        alike = F.cosine_similarity(read[:, None], read[None], dim=-1)
+        return texts, read, (alike - torch.eye(len(NAMES))).max().item()
+    assert heard()[2] > 0.6
     model.settle(asked)
-    texts = [x[:n] for x, n in zip(model.at_unit_scale(asked["tokens"], asked), asked["lengths"])]
+    texts, read, alike = heard()
+    assert alike < 0.5
     torch.testing.assert_close(torch.cat(texts).mean(0), torch.zeros(text.SIZE), atol=1e-4, rtol=0)
     assert torch.cat(texts).std(0).mean() == pytest.approx(1, abs=1e-4)
-    reader = model.reader
-    read = torch.stack([reader.layers.norm(reader.first(x)).mean(0) for x in texts])
     torch.testing.assert_close(model.condition(asked)[1], reader.last(read).relu(), atol=1e-5, rtol=1e-4)
-    alike = F.cosine_similarity(read[:, None], read[None], dim=-1)
-    assert (alike - torch.eye(len(NAMES))).max() < 0.8
 
 
 def test_questions_about_mixtures_may_be_centred_by_themselves():
@@ -414,6 +420,26 @@ def test_questions_about_mixtures_may_be_centred_by_themselves():
     assert before.mean(0).norm() > 1
     torch.testing.assert_close(after.mean(0), torch.zeros(text.SIZE), atol=1e-4, rtol=0)
     torch.testing.assert_close(after - after[0], before - before[0], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("row", ["bertsep_star_src2", "lassnet_src2"])
+def test_rows_that_read_with_a_language_model_learn_from_questions_centred_by_kind(row):
+    task = method.task(config(row), "cpu")
+    asked_of = task.draw.questions[""]
+    for several in (False, True):
+        asked = asked_of([one for one in asked_of.prompts if text.several(one) == several])
+        found = (task.model.at_unit_scale(asked["tokens"], asked) if row.startswith("lass") else
+                 task.model.condition(asked)[1])
+        if found.ndim == 3:
+            found = torch.cat([x[:n] for x, n in zip(found, asked["lengths"])])
+        torch.testing.assert_close(found.mean(0), torch.zeros(text.SIZE), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("changes", [
+    {"system": "image"}, {"conditions": "optimal", "shots": 5}, {"start": method.Config()}])
+def test_what_centres_questions_by_kind_is_asked_by_names_and_so_is_its_start(changes):
+    with pytest.raises(files.WeaklibError, match="by kind"):
+        config(**{"by_kind": True, "start": None} | changes)
 
 
 # Losses, written once more in NumPy
@@ -597,38 +623,36 @@ def test_what_classes_are_like_is_heard_in_their_first_recordings(monkeypatch):
     assert harmonicity.tolist() == pytest.approx([20, -10], abs=1e-5)
 
 
-def chosen_lesson(asked_of, conditions="optimal", prefix="", **loss):
+def chosen_lesson(asked_of, conditions="optimal", **loss):
     """A lesson that may ask for each sound by two other questions, which here are those about other classes."""
     cfg = config(augment=False, scaled=0.0, loss=method.Loss(**loss), conditions=conditions, shots=1)
-    batch = lesson_batch(asked_of, prefix)
-    parts, whole = batch[f"{prefix}parts"], batch[f"{prefix}whole"]
-    other = torch.randint(len(NAMES), (*parts.shape, 2), generator=torch.Generator().manual_seed(3))
-    batch[f"{prefix}whole_alike"] = torch.cat([whole[..., None], other[:, :, 0]], -1)
-    batch[f"{prefix}parts_alike"] = torch.cat([parts[..., None], other], -1)
+    batch = lesson_batch(asked_of)
+    other = torch.randint(len(NAMES), (*batch["parts"].shape, 2), generator=torch.Generator().manual_seed(3))
+    batch["whole_alike"] = torch.cat([batch["whole"][..., None], other[:, :, 0]], -1)
+    batch["parts_alike"] = torch.cat([batch["parts"][..., None], other], -1)
     return cfg, batch
 
 
-@pytest.mark.parametrize("prefix", ["", "s_"])
-def test_the_question_that_is_answered_best_is_the_one_that_is_learned_from(asked_of, prefix):
+def test_the_question_that_is_answered_best_is_the_one_that_is_learned_from(asked_of):
     """Mixtures by the distance from them, single sounds by what the critic hears; against each question by itself."""
-    cfg, batch = chosen_lesson(asked_of, prefix=prefix)
-    X, ear, pooled = audio.stft(batch[f"{prefix}mixtures"], 512, 256), Ear(), asked_of.read.pooled
+    cfg, batch = chosen_lesson(asked_of)
+    X, ear, pooled = audio.stft(batch["mixtures"], 512, 256), Ear(), asked_of.read.pooled
     mask = lambda size, which: (0.3 * size.log1p() + 20 * pooled[which, 0]).sigmoid()
-    own = {name: batch[f"{prefix}{name}"] for name in ("whole", "parts")}
+    own = {name: batch[name] for name in ("whole", "parts")}
     best, cnt = {name: x.clone() for name, x in own.items()}, []
     for b, n in np.ndindex(2, 2):
         mom, mixture = X[b].sum(0).abs(), X[b, n]
-        best["whole"][b, n] = min(batch[f"{prefix}whole_alike"][b, n].tolist(), key=lambda which: float((
+        best["whole"][b, n] = min(batch["whole_alike"][b, n].tolist(), key=lambda which: float((
             mom.log1p().clamp(1e-3, 10) * (mask(mom, which) * mom - mixture.abs()).abs()).mean()))
         for i in range(2):
             name = pooled[own["parts"][b, n, i]] @ ear.text
             hear = lambda which: audio.istft(mask(mixture.abs(), which) * mixture, 256, 2048) @ ear.audio
-            best["parts"][b, n, i] = max(batch[f"{prefix}parts_alike"][b, n, i].tolist(),
+            best["parts"][b, n, i] = max(batch["parts_alike"][b, n, i].tolist(),
                                          key=lambda which: float(hear(which) @ name))
             cnt.append((hear(best["parts"][b, n, i]), name))
     changed = {name: (best[name] != x).float().mean().item() for name, x in own.items()}
     assert all(0 < share < 1 for share in changed.values())
-    lesson, seen, model = method.Lesson(cfg, {prefix: asked_of}, ear), [], Stub(cfg)
+    lesson, seen, model = method.Lesson(cfg, {"": asked_of}, ear), [], Stub(cfg)
     logits = model.logits
     model.logits = lambda magnitude, asked: (seen.append(asked["pooled"]), logits(magnitude, asked))[1]
     value, extra = lesson(model, batch)
@@ -654,7 +678,7 @@ def test_without_other_questions_the_best_one_is_the_name(asked_of):
     assert found == pytest.approx(same, rel=1e-6)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def refined():
     """OCT++ as it begins: model, lesson and batch, from a start that has no refiner."""
     cfg = config("oct_pp", system="bert", reader=None)

@@ -38,7 +38,9 @@ def _kinds(first: int, then: int, critic: int, batch: int) -> dict:
     named = {"loss": {"teacher": "concurrent", "objects": 0.005}}
     return {"first": alone | plan(first), "goes_on": alone | plan(then), "alone": alone | whole,
             # To a language model that was never trained on sounds, all questions about mixtures are alike, and unlike
-            # those about single sounds: BertSep* and LASS-Net, which hear the first alone, else do not know the second.
+            # those about single sounds. BertSep* and LASS-Net from mixtures are trained on the former only, and would
+            # not understand the latter. (All rows of LASS-Net have it, as a mark: records without it are of a text
+            # encoder that began at random.)
             "apart": alone | whole | {"by_kind": True},
             "blind": {"batch": 2 * batch} | whole, "taught": {"batch": batch} | whole,
             "classified": {"batch": max(2, batch // 2)} | whole,  # of which each mixture is heard by itself
@@ -65,7 +67,7 @@ PRESETS = {
     "gpu": Preset(_small(32, 6, 256, 128, preset="gpu"), _kinds(3000, 3000, 4000, 32)),
     "paper": Preset(Config(preset="paper"), {
         name: {"loss": {"contrastive": 0.0, "consistency": 0.0}}
-        for name in ("first", "goes_on", "alone", "pictured")} | {
+        for name in ("first", "goes_on", "alone", "apart", "pictured")} | {
         name: {"stage": name.partition("_")[0], "published": "critic" in name} for name in (
             "critic", "critic_third", "critic_short", "timbre", "prompts", "listened")} | {
             "judge": {"stage": "timbre"}, "sight": {"stage": "sight", "pool": ("music21",)}},
@@ -217,9 +219,9 @@ TABLE1 = _table("1", "two sources, asked for in words, by pictures, or not at al
                 "of a system that is asked, one of Weak-Sup half as many, and one with the full loss 1 / K as many; "
                 "and the lowest levels of all that are asked but LASS-Net and CoSep* are scaled and shifted by the "
                 "question. At all presets but `paper`, a timbre classifier counts three times as much as the critic. "
-                "LASS-Net is the small U-Net, with a text encoder that it learns. BertSep* and LASS-Net from mixtures "
-                "have questions about mixtures that are centred over such questions; the row with † shows what "
-                "BertSep* is without that.",
+                "LASS-Net is the small U-Net, with a text encoder that it learns. Except at the preset `paper`, "
+                "questions about mixtures are centred by their own mean where BertSep* and LASS-Net learn from them; "
+                "the row \"all questions centred alike\" shows BertSep* without that.",
                 metrics=(*ALL, GAIN, ABSENT))
 TABLE12 = Table("table12", "12", "Table 12: three sources", ALL, (UNPROCESSED, *STARRED, *(
     Row(f"proposed_src{k}", _titled("Proposed", k), of=f"proposed_clap_src{k}", method="Proposed", headline=k != 3)

@@ -24,7 +24,8 @@ this network without blocks, not its own. Trained for minutes, the full loss nee
 first loss alone (`Config.start`), an audio-text model that has heard masked and noisy sound, as it then hears while it
 teaches (`Config.augment`), and items of one class as positives of each other (`Loss.positives`). The classifier that
 CoSep trains along learns from mixtures (`Loss.teacher`): one that learns from what is separated, as published, soon
-agrees with the separator on a code. The preset ``paper`` has none of that.
+agrees with the separator on a code. Questions about mixtures are centred by their own mean where a language model that
+knows no sounds reads them (`Config.by_kind`). The preset ``paper`` has none of that.
 """
 from __future__ import annotations
 
@@ -155,8 +156,7 @@ class Config(runs.Config):
     # which questions a separator learns from: names, or "optimal", by name, level or harmonicity, whichever is answered
     # best (OCT); "refined": and adapted to the mixture (OCT++)
     conditions: Literal["names", "optimal", "refined"] = keys.keyed("names", absent="names")
-    # whether questions about mixtures are centred over such questions, and not as those about single sounds are: what
-    # all have in common by their wording, and by asking for several sounds, is then no part of what is asked
+    # whether questions about mixtures are centred by their own mean, and not by that of questions about single sounds
     by_kind: bool = keys.keyed(False, absent=False)
     published: bool = keys.keyed(False, absent=False)  # whether the critic is LAION-CLAP, which learns no more
     # the separator that is listened to, or the unprocessed mixture; without any, the single sounds themselves are
@@ -170,6 +170,10 @@ class Config(runs.Config):
             raise WeaklibError(f"single_share {self.single_share} and mixture_share {self.mixture_share} are more than "
                                "all recordings; lower one of them.")
         loss = self.loss
+        if self.by_kind and not (self.system in READ and self.conditions == "names"
+                                 and (self.start is None or self.start.by_kind)):
+            raise WeaklibError("Only a separator that is asked in words, by names, centres questions by kind, and what "
+                               "it starts from does, too; leave by_kind out.")
         if self.conditions != "names" and not (
                 self.system in READ and self.shots and not self.single_share and loss.contrastive > 0
                 and (loss.teacher, loss.asked) == ("clap", "mixture")):
@@ -628,7 +632,10 @@ class Separator(nn.Module):
         return (x - centre) / self.spread
 
     def embedded(self, asked: dict):
-        """What is read or seen, as it comes: (batch, n_embedding); for LASS-Net all tokens, (token, d_token)."""
+        """What is read or seen, as it comes: (batch, n_embedding).
+
+        For LASS-Net (token, d_token): the tokens of all texts, one after the other, without padding.
+        """
         if self.cfg.system == "lass":
             return torch.cat([x[:n] for x, n in zip(asked["tokens"], asked["lengths"].tolist())])
         if self.cfg.system == "image":
@@ -640,7 +647,9 @@ class Separator(nn.Module):
 
     @torch.no_grad()
     def settle(self, single: dict, several: dict | None = None) -> None:
-        """Centre and scale what is read or seen, over the questions about single sounds; those about several by kind.
+        """Centre and scale what is read or seen, over the questions about single sounds.
+
+        With `by_kind`, questions about mixtures (`several`) get a centre of their own; their scale is the same.
         """
         found = self.embedded(single)
         self.centre.copy_(found.mean(0))
@@ -1058,7 +1067,7 @@ def task(cfg: Config, device: str = "auto") -> training.Task | None:
     draw = Batches(cfg)
     if cfg.system in READ + SEEN:
         part = next(iter(draw.parts.values()))
-        several = [one for one in part.questions.prompts if text.several(one)]
+        several = [one for one in part.questions.prompts if text.several(one)] if cfg.by_kind else []
         model.settle(_singles(cfg, part), part.questions(several) if several else None)
     if cfg.start:
         anew = ("timbre.", "refiner.", "log_scale")  # these a start does not have
