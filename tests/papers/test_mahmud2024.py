@@ -413,8 +413,8 @@ def test_questions_about_mixtures_may_be_centred_by_themselves():
     assert not single["several"].any() and several["several"].all()
     usual, apart = (method.Separator(config(system="bert", reader=None, start=None, by_kind=on))
                     for on in (False, True))
-    for model in (usual, apart):
-        model.settle(single, several)
+    usual.settle(single)
+    apart.settle(single, several)
     torch.testing.assert_close(apart.condition(single)[1], usual.condition(single)[1])
     before, after = (model.condition(several)[1] for model in (usual, apart))
     assert before.mean(0).norm() > 1

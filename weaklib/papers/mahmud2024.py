@@ -654,7 +654,7 @@ class Separator(nn.Module):
         found = self.embedded(single)
         self.centre.copy_(found.mean(0))
         self.spread.copy_(found.std(0).mean().clamp(min=1e-6).expand_as(self.spread))
-        if self.cfg.by_kind and several:
+        if several:
             self.offset.copy_(self.embedded(several).mean(0) - self.centre)
 
     def spectrum(self, x):
