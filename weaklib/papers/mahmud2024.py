@@ -56,6 +56,7 @@ CRITERION = "SI-SDR on validation, dB"
 READ = ("clap", "bert", "clip", "lass")  # systems that are asked in words
 SEEN = ("image", "sop", "cosep")         # with pictures
 BLIND = ("pit", "mixit", "classes")      # not at all
+LATER = ("listened", "moved")  # stages that train nothing: a separator that is there is looked at
 EPOCH = 1360     # steps of the published plan, of which it has 50
 LOOKED_AT = 500  # items at most whose pictures say how to centre and scale what is seen
 SETS, FEWER = 400, {"smoke": 40}  # different sets of classes that mixtures of a number of sources are made of
@@ -119,8 +120,8 @@ class Config(runs.Config):
     revision = 1
 
     # a separator, or "critic" (audio and text), "timbre" (a classifier), "sight" (pictures and text), "prompts" that
-    # are learned, or "listened": what a classifier hears in the answers of the separator `heard`
-    stage: Literal["separator", "critic", "timbre", "sight", "prompts", "listened"] = "separator"
+    # are learned; or nothing new, but the separator `heard`: "listened" to by a classifier, or "moved", see `moved`
+    stage: Literal["separator", "critic", "timbre", "sight", "prompts", "listened", "moved"] = "separator"
     # how a separator is asked, if it is (see `READ`, `SEEN`, `BLIND`); "none": the unprocessed mixture
     system: Literal["clap", "bert", "clip", "lass", "image", "sop", "cosep", "pit", "mixit", "classes",
                     "none"] = "clap"
@@ -159,7 +160,7 @@ class Config(runs.Config):
     # whether questions about mixtures are centred by their own mean, and not by that of questions about single sounds
     by_kind: bool = keys.keyed(False, absent=False)
     published: bool = keys.keyed(False, absent=False)  # whether the critic is LAION-CLAP, which learns no more
-    # the separator that is listened to, or the unprocessed mixture; without any, the single sounds themselves are
+    # the separator that is listened to or moved, or the unprocessed mixture; without any, single sounds are listened to
     heard: Config | None = keys.keyed(None, absent=None)
 
     def __post_init__(self):
@@ -174,6 +175,8 @@ class Config(runs.Config):
                                  and (self.start is None or self.start.by_kind)):
             raise WeaklibError("Only a separator that is asked in words, by names, centres questions by kind, and what "
                                "it starts from does, too; leave by_kind out.")
+        if self.stage == "moved" and self.heard and (self.heard.system not in READ or self.heard.by_kind):
+            raise WeaklibError("Only questions in words, centred all alike, are moved; set heard to such a separator.")
         if self.conditions != "names" and not (
                 self.system in READ and self.shots and not self.single_share and loss.contrastive > 0
                 and (loss.teacher, loss.asked) == ("clap", "mixture")):
@@ -705,7 +708,7 @@ def build(cfg: Config) -> nn.Module:
         return Sight()
     if cfg.stage == "prompts":
         return PromptEncoder(cfg.length)
-    return build(cfg.heard) if cfg.stage == "listened" else Separator(cfg)
+    return build(cfg.heard) if cfg.stage in LATER else Separator(cfg)
 
 
 def _classes(cfg: Config) -> tuple[str, ...]:
@@ -1044,8 +1047,8 @@ def classification(model, batch: dict, cfg: Config):
 # Training
 
 def task(cfg: Config, device: str = "auto") -> training.Task | None:
-    """Say what a stage trains; nothing for the unprocessed mixture, LAION-CLAP, and a separator that is listened to."""
-    if cfg.system == "none" or cfg.stage == "listened" or cfg.published:
+    """Say what a stage trains; nothing for the unprocessed mixture, LAION-CLAP, and a separator that is there."""
+    if cfg.system == "none" or cfg.stage in LATER or cfg.published:
         return None
     model = build(cfg)
     if cfg.stage == "timbre":
@@ -1193,6 +1196,8 @@ def score(model, cfg: Config) -> dict:
     model = build(cfg) if cfg.published else model
     if cfg.stage == "listened":
         return listened(cfg)
+    if cfg.stage == "moved":
+        return score(moved(cfg.heard), cfg.heard)
     if cfg.stage == "prompts":
         return {"accuracy": recognised(_taught(cfg), cfg, "test", cfg.corpus, model)}
     if cfg.stage != "separator":
@@ -1272,9 +1277,27 @@ def _heard(cfg: Config | None, tests: Tests):
         return ((item, item["sources"]) for item in tests)
     if cfg.system == "none":
         return answers(None, tests)
+    return answers(_trained(cfg), tests)
+
+
+def _trained(cfg: Config) -> Separator:
     model = build(cfg)
     model.load_state_dict(runs.weights_of(cfg))
-    return answers(model.eval(), tests)
+    return model.eval()
+
+
+@torch.no_grad()
+def moved(cfg: Config) -> Separator:
+    """A trained separator that reads questions about single sounds where those about mixtures lie.
+
+    Mix-and-separate, the loss that has references, asks about mixtures alone. Questions move by the mean difference of
+    the embeddings of those that it was trained with; nothing is learned. This is ours.
+    """
+    model, k = _trained(cfg), cfg.n_sources
+    asked, sets = questions(_classes(cfg), tuple(sorted({1, k})), cfg.wording, cfg.sets)
+    single, several = (model.embedded(asked([text.prompt(names) for names in sets[size]])).mean(0) for size in (1, k))
+    model.centre -= several - single
+    return model
 
 
 # Anybody's audio
