@@ -20,7 +20,7 @@ ROWS = [row.split() for row in """
     runs
     tables
     claims
-    mixing specs constantq text listening
+    mixing specs constantq cues text listening
     scoring
     papers
     grids

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from weaklib import audio, corpora, experiment, files, metrics, presets, runs, tables, text, training
+from weaklib import audio, corpora, cues, experiment, files, metrics, presets, runs, tables, text, training
 from weaklib.papers import mahmud2024 as method
 
 paper = experiment.load("mahmud2024")
@@ -620,18 +620,6 @@ def test_a_temperature_that_is_learned_begins_with_the_critics(monkeypatch):
 
 # Optimal condition training (Table 15b)
 
-def test_a_sound_is_also_asked_for_by_what_it_is_most_or_least_of():
-    """By level and by harmonicity, where 3 dB set it apart from all others of its group."""
-    cues, names = ((100, 101), (102, 103)), torch.arange(3)
-    values = torch.tensor([[10.0, 20.0], [0.0, 20.0], [5.0, -10.0]])
-    assert method.alike(names, values, cues).tolist() == [[0, 100, 0], [1, 101, 1], [2, 2, 103]]
-    close = torch.tensor([[3.0, 0.0], [0.1, -3.1]])
-    assert method.alike(names[:2], close, cues).tolist() == [[0, 0, 102], [1, 1, 103]]
-    assert method.alike(names[:1], values[:1], cues).tolist() == [[0, 0, 0]]
-    several = torch.stack([names, names.flip(0)])
-    assert method.alike(several, values.expand(2, 3, 2), cues)[1].tolist() == [[2, 100, 2], [1, 101, 1], [0, 0, 103]]
-
-
 def test_what_classes_are_like_is_heard_in_their_first_recordings(monkeypatch):
     """A tone is harmonic, clicks are percussive, and the power of all is that of the spectrogram."""
     time = torch.arange(16384) / 8000
@@ -641,15 +629,12 @@ def test_what_classes_are_like_is_heard_in_their_first_recordings(monkeypatch):
     sounds = (tone, clicks, 1e3 * tone, 1e3 * clicks)
     corpus = type("Two", (list,), {"recordings": recordings})({"mix": x} for x in sounds)
     monkeypatch.setattr(method.corpora, "load", lambda *_: corpus)
-    method.powers.cache_clear()
-    whole, harmonic, percussive = method.powers("two", "smoke", 1).T
-    method.powers.cache_clear()
+    method._powers.cache_clear()
+    whole, harmonic, percussive = method._powers("two", "smoke", 1).T
+    method._powers.cache_clear()
     assert harmonic[0] > 100 * percussive[0] and percussive[1] > 100 * harmonic[1]
     expected = [audio.stft(x[None], 1024, 256).abs().square().mean() for x in (tone, clicks)]
     assert whole.tolist() == pytest.approx([x.item() for x in expected], rel=1e-5)
-    level, harmonicity = method.likeness(torch.tensor([[100.0, 10.0, 0.1], [1.0, 0.5, 5.0]])).T
-    assert level.tolist() == pytest.approx([20, 0], abs=1e-5)
-    assert harmonicity.tolist() == pytest.approx([20, -10], abs=1e-5)
 
 
 def chosen_lesson(asked_of, conditions="optimal", **loss):
@@ -753,7 +738,7 @@ def test_refined_questions_by_name_go_towards_those_that_are_answered_best(refin
         + weights.refinement * terms["refinement"]).item(), rel=1e-5)
     asked_of, mixed = lesson.questions[""], model.spectrum(batch["mixtures"][:, 0]).abs()
     by_name = asked_of([0] * len(mixed))
-    best = asked_of([0] * (len(mixed) - 1) + [asked_of.index[method.CUES[0][1]]])
+    best = asked_of([0] * (len(mixed) - 1) + [asked_of.index[cues.PAIRS[0][1]]])
     model.zero_grad()
     value = lesson.refinement(model, mixed, by_name, best)
     assert value > 0
@@ -787,7 +772,7 @@ def test_mixtures_say_what_else_one_may_ask_of_them(impulses, monkeypatch):
     """A sound by what its class is like, a mixture by how loud it is here and how harmonic its classes are."""
     power = torch.ones(len(NAMES), 3)
     power[3] = torch.tensor([50.0, 1e-3, 50.0])  # the drum
-    monkeypatch.setattr(method, "powers", lambda *_: power)
+    monkeypatch.setattr(method, "_powers", lambda *_: power)
     cfg = config(conditions="optimal", shots=2)
     moms = method.Moms(impulses, method.recordings_of(impulses, cfg)[1], cfg, 2, 0)
     said = {i: one for one, i in moms.questions.index.items()}

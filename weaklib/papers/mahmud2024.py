@@ -42,7 +42,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from weaklib import audio, corpora, evaluation, keys, listening, losses, metrics, runs, scoring, text, training
+from weaklib import audio, corpora, cues, evaluation, keys, listening, losses, metrics, runs, scoring, text, training
 from weaklib.corpora import pictures
 from weaklib.files import WeaklibError
 from weaklib.models import CondUNet, TextEncoder
@@ -63,9 +63,6 @@ SETS, FEWER = 400, {"smoke": 40}  # different sets of classes that mixtures of a
 N_FRAMES = 3    # pictures per recording
 TESTED = {"smoke": 8}  # mixtures per test; 120 elsewhere
 ANSWERS = 16    # at once, when a model is scored
-#: Questions that compare a sound with the others in a mixture, by level and by harmonicity: above them, and below.
-CUES = (("The louder sound", "The softer sound"), ("The more harmonic sound", "The more percussive sound"))
-APART = 3.0     # dB by which a sound must differ from all others for that; levels within a class have a spread of 4
 LAION_TOKEN, LAION_SHARED = 768, 512  # sizes of what LAION-CLAP makes of texts: of tokens, and of the unit vectors
 
 
@@ -278,51 +275,11 @@ def few(corpus, n: int) -> list[list]:
 
 
 @cache
-def powers(name: str, preset: str, shots: int) -> torch.Tensor:
-    """What classes are like, by a few recordings: mean power (class, 3), of all, the harmonic and the percussive part.
-
-    The parts are told apart by medians over time and frequency (D. Fitzgerald, DAFx 2010). Two clips of a recording
-    are enough for a mean.
-    """
-    from librosa.decompose import hpss
-    corpus, found = corpora.load(name, "train", preset), []
-    for recordings in few(corpus, shots):
-        clips = torch.stack([corpus[i]["mix"] for one in recordings for i in one[:2]])
-        size = audio.stft(clips, 1024, 256).abs().numpy()
-        found.append([float(np.square(part).mean()) for part in (size, *hpss(size))])
-    return torch.tensor(found)
-
-
-def likeness(power) -> torch.Tensor:
-    """Level and harmonicity (..., 2), dB, of powers (..., 3)."""
-    power = 10 * power.clamp(min=1e-12).log10()
-    return torch.stack([power[..., 0], power[..., 1] - power[..., 2]], -1)
-
-
-def alike(which, values, cues) -> torch.Tensor:
-    """Questions that should mean the same sounds of a group: by name, by level and by harmonicity.
-
-    Parameters
-    ----------
-    which : Tensor of int, (..., sound)
-        Questions by name.
-    values : Tensor, (..., sound, 2)
-        What is known of their level and harmonicity, dB.
-    cues : sequence of pair of int
-        The questions of `CUES`.
-
-    Returns
-    -------
-    Tensor of int, (..., sound, 3)
-        The name again, where a sound is not above or below all others by `APART` dB.
-    """
-    n, found = which.shape[-1], [which]
-    itself = torch.eye(n, dtype=torch.bool)
-    for value, (more, less) in zip(values.unbind(-1), cues):
-        beyond = value[..., :, None] - value[..., None, :]
-        above, below = (((sign * beyond > APART) | itself).all(-1) & (n > 1) for sign in (1, -1))
-        found.append(torch.where(above, more, torch.where(below, less, which)))
-    return torch.stack(found, -1)
+def _powers(name: str, preset: str, shots: int) -> torch.Tensor:
+    """What classes are like, by a few recordings: `cues.powers` (class, 3). Two clips of each will do."""
+    corpus = corpora.load(name, "train", preset)
+    return torch.tensor([cues.powers(torch.stack([corpus[i]["mix"] for one in recordings for i in one[:2]]))
+                         for recordings in few(corpus, shots)])
 
 
 # Data
@@ -352,19 +309,19 @@ class Moms:
     ``mixtures (batch, n_mixtures, time)``; ``whole (batch, n_mixtures)`` and ``parts (batch, n_mixtures, n_sources)``,
     the questions about each and about what is in it; ``share``, of the same shape as ``parts``, by how much each counts
     in the sum, 1; ``classes``, likewise; with pictures, ``frames (batch, n_mixtures, n_sources, frame, 3, h, w)``; and
-    where questions are chosen, ``whole_alike`` and ``parts_alike``, with one more axis, see `alike`.
+    where questions are chosen, ``whole_alike`` and ``parts_alike``, with one more axis, see `cues.alike`.
     """
 
     def __init__(self, corpus, items: dict, cfg: Config, k: int, stream: int):
         self.corpus, self.items, self.cfg, self.k, self.stream = corpus, items, cfg, k, stream
         there = tuple(corpus.recordings)  # of some classes a data set may have nothing left
-        self.power, several = None, [tuple(f"{one} mixture" for one in pair) for pair in CUES]
-        others = () if cfg.conditions == "names" else tuple(one for pair in (*CUES, *several) for one in pair)
+        self.power, several = None, [tuple(f"{one} mixture" for one in pair) for pair in cues.PAIRS]
+        others = () if cfg.conditions == "names" else tuple(one for pair in (*cues.PAIRS, *several) for one in pair)
         self.questions, sets = questions(there, tuple(sorted({1, k})), cfg.wording, cfg.sets, others)
         if others:
-            self.power = powers(corpus.name, corpus.preset, cfg.shots)
-            self.cues = {name: [[self.questions.index[one] for one in pair] for pair in pairs]
-                         for name, pairs in (("parts", CUES), ("whole", several))}
+            self.power = _powers(corpus.name, corpus.preset, cfg.shots)
+            self.pairs = {name: [[self.questions.index[one] for one in pair] for pair in pairs]
+                         for name, pairs in (("parts", cues.PAIRS), ("whole", several))}
         self.sets = sets[k]
         self._apart = np.array([[not set(a) & set(b) for b in self.sets] for a in self.sets])
         number = {name: i for i, name in enumerate(there)}
@@ -389,11 +346,11 @@ class Moms:
                  "share": torch.ones(classes.shape), "classes": classes}
         if self.power is not None:
             power = self.power[classes]
-            whole = likeness(power.sum(2))
+            whole = cues.likeness(power.sum(2))
             # How loud a mixture is one hears; of what is in it only the usual level is known.
             whole[..., 0] = 10 * batch["mixtures"].square().mean(-1).clamp(min=1e-12).log10()
-            batch["whole_alike"] = alike(batch["whole"], whole, self.cues["whole"])
-            batch["parts_alike"] = alike(batch["parts"], likeness(power), self.cues["parts"])
+            batch["whole_alike"] = cues.alike(batch["whole"], whole, self.pairs["whole"])
+            batch["parts_alike"] = cues.alike(batch["parts"], cues.likeness(power), self.pairs["parts"])
         if self.cfg.system in SEEN:
             batch["frames"] = torch.stack([torch.stack([torch.stack([_frames(self.corpus, i) for i in ids])
                                                         for ids in mom]) for mom in picked])
