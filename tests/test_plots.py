@@ -275,6 +275,21 @@ def test_what_a_network_hears_is_drawn_at_its_note_in_its_time(bins_per_octave):
     assert (image(silence)[0] == -80).all()
 
 
+def test_clouds_have_every_point_where_it_is_and_one_scale():
+    far = np.array([[0.0, 0.0], [10.0, 2.0]])
+    figure = plots.clouds({"there": {"a": far, "b": torch.ones(1, 2)}, "back": {"b": far - 1}}, xlabel="x", ylabel="y")
+    there, back = figure.axes
+    assert [line.get_xydata().tolist() for line in there.lines] == [far.tolist(), [[1, 1]]]
+    assert [line.get_linestyle() for line in there.lines] == ["None", "None"]
+    assert there.lines[1].get_color() == back.lines[0].get_color() != there.lines[0].get_color()
+    figure.draw_without_rendering()
+    for ax in (there, back):
+        (x0, y0), (x1, y1) = ax.transData.transform([(0, 0), (1, 1)])
+        assert x1 - x0 == pytest.approx(y1 - y0)
+    assert [entry.get_text() for entry in figure.legends[0].get_texts()] == ["a", "b"]
+    assert "in panels: there; back. Kinds: a, b." in figure.alt
+
+
 def test_flows_lead_from_box_to_box_and_tell_what_is_made_from_what_is_given():
     figure = plots.flows({"there": ({"a": (0, 0), "b*": (0, 1)}, [("a", "b*", "f")], []),
                           "back": ({"a": (0, 0), "a*": (1, 2)}, [], [("a", "a*", "alike")])})

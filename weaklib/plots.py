@@ -34,6 +34,8 @@ sweep
     Scores over a number that was varied, with their spread over seeds.
 trade
     What a weight buys of one score, and what it costs of another.
+clouds
+    Where points of several kinds lie in a plane.
 priced
     Scores over what they cost, each point with its name.
 flows
@@ -714,6 +716,32 @@ def trade(panels: dict, *, xlabel: str, ylabel: str):
                      f"{ylabel} against {xlabel}, larger markers for larger weights")
 
 
+def clouds(panels: dict, *, xlabel: str, ylabel: str):
+    """Draw where points of several kinds lie in a plane: a panel for each condition.
+
+    Parameters
+    ----------
+    panels : dict of str to dict of str to array (n, 2)
+        Panel -> kind -> its points.
+    xlabel, ylabel : str
+
+    Returns
+    -------
+    matplotlib Figure
+        Both axes of all panels have the same scale; a kind has the same colour and marker in all.
+    """
+    styles, figure, axes = _lines(panels, 2.6)
+    for style in styles.values():
+        style["ls"] = ""
+    for ax, kinds in zip(axes, panels.values()):
+        for title, points in kinds.items():
+            x, y = np.asarray(points).T
+            ax.plot(x, y, ms=4, alpha=0.7, **styles[title])
+        ax.set_aspect("equal")
+    return _panelled(figure, styles, panels, xlabel, ylabel, f"{ylabel} against {xlabel}, a dot per point",
+                     kinds="Kinds")
+
+
 def priced(kinds: dict, *, xlabel: str, ylabel: str, levels: dict[str, float] | None = None, digits: int = 1):
     """Draw scores over what they cost, on a logarithmic axis, each point with its name beside it.
 
@@ -818,7 +846,8 @@ def _lines(panels: dict, height: float):
     return styles, figure, axes
 
 
-def _panelled(figure, styles: dict, panels: dict, xlabel: str, ylabel: str, what: str, reading: str = ""):
+def _panelled(figure, styles: dict, panels: dict, xlabel: str, ylabel: str, what: str, reading: str = "",
+              kinds: str = "Lines"):
     """Write what stands around the panels, and say what they show."""
     from matplotlib.lines import Line2D
     for ax, title in zip(figure.axes, panels):
@@ -829,7 +858,7 @@ def _panelled(figure, styles: dict, panels: dict, xlabel: str, ylabel: str, what
     figure.supylabel(ylabel, fontsize=9)
     figure.legend(handles=[Line2D([], [], **style) for style in styles.values()], loc="outside upper center",
                   ncols=min(4, len(styles)), fontsize=8, frameon=False)
-    return _close(figure, f"{what}, in panels: {'; '.join(panels)}. Lines: {', '.join(styles)}.", reading)
+    return _close(figure, f"{what}, in panels: {'; '.join(panels)}. {kinds}: {', '.join(styles)}.", reading)
 
 
 def flows(panels: dict):

@@ -430,7 +430,7 @@ def test_moved_questions_about_single_sounds_lie_where_those_about_mixtures_do(m
     single, several = (asked([one for one in asked.prompts if text.several(one) == both]) for both in (False, True))
     heard.settle(single)
     monkeypatch.setattr(method.runs, "weights_of", lambda one: heard.state_dict() if one is cfg.heard else None)
-    model = method.moved(cfg.heard)
+    model = method.moved(heard, tuple(corpora.load("instruments", "train", "smoke").recordings))
     before, goal = (heard.condition(which)[1] for which in (single, several))
     after = model.condition(single)[1]
     assert (before.mean(0) - goal.mean(0)).norm() > 0.1

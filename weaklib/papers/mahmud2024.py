@@ -29,6 +29,7 @@ knows no sounds reads them (`Config.by_kind`). The preset ``paper`` has none of 
 """
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import re
@@ -1154,7 +1155,7 @@ def score(model, cfg: Config) -> dict:
     if cfg.stage == "listened":
         return listened(cfg)
     if cfg.stage == "moved":
-        return score(moved(cfg.heard), cfg.heard)
+        return score(moved(_trained(cfg.heard), _classes(cfg.heard)), cfg.heard)
     if cfg.stage == "prompts":
         return {"accuracy": recognised(_taught(cfg), cfg, "test", cfg.corpus, model)}
     if cfg.stage != "separator":
@@ -1244,15 +1245,16 @@ def _trained(cfg: Config) -> Separator:
 
 
 @torch.no_grad()
-def moved(cfg: Config) -> Separator:
-    """A trained separator that reads questions about single sounds where those about mixtures lie.
+def moved(model: Separator, classes: tuple[str, ...]) -> Separator:
+    """A copy of a separator that reads questions about single sounds where those about mixtures lie.
 
     Mix-and-separate, the loss that has references, asks about mixtures alone. Questions move by the mean difference of
-    the embeddings of those that it was trained with; nothing is learned. This is ours.
+    the embeddings of those that training asks about the classes; nothing is learned. This is ours.
     """
-    model, k = _trained(cfg), cfg.n_sources
-    asked, sets = questions(_classes(cfg), tuple(sorted({1, k})), cfg.wording, cfg.sets)
-    single, several = (model.embedded(asked([text.prompt(names) for names in sets[size]])).mean(0) for size in (1, k))
+    model, cfg = copy.deepcopy(model), model.cfg
+    asked, sets = questions(classes, tuple(sorted({1, cfg.n_sources})), cfg.wording, cfg.sets)
+    single, several = (model.embedded(asked([text.prompt(names) for names in sets[size]])).mean(0)
+                       for size in (1, cfg.n_sources))
     model.centre -= several - single
     return model
 
