@@ -184,9 +184,8 @@ ALIKE = _asked("bertsep_star_alike_src2", "BertSep*, all questions centred alike
 PROPOSED = tuple(_full(f"proposed_clap_src{k}", "Proposed", k, headline=k != 3) for k in (2, 3, 4))
 #: Trained as those they are named after, and asked otherwise.
 MOVED = tuple(Row(f"{key}_moved_src{k}", _titled(f"{title}, questions moved", k), "moved", {"n_sources": k},
-                  {"heard": f"{key}_src{k}"}, method=f"{title}, questions moved", ours=True,
-                  n_seeds=None if k == 2 or (key, k) == ("proposed_clap", 4) else 1)
-              for key, title in (("clapsep_star", "CLAPSep*"), ("proposed_clap", "Proposed")) for k in (2, 3, 4))
+                  {"heard": f"{key}_src{k}"}, method=f"{title}, questions moved", ours=True)
+              for key, title in (("clapsep_star", "CLAPSep*"), ("proposed_clap", "Proposed")) for k in (2, 4))
 CLASSIFIED = (
     *(_full(f"proposed_timbre_concurrent_src{k}", "Proposed, a timbre classifier trained along", k, CONCURRENT,
             teacher="", kind="heeded") for k in (2, 3, 4)),
