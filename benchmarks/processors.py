@@ -21,7 +21,10 @@ from weaklib import experiment, files, presets, runs, tables
 
 
 def places():
-    """All runs that may be committed: id -> (preset, metric and split -> score, configs of its other seeds)."""
+    """All runs that may be committed: id -> (preset, its config, what tables show of it, configs of all its seeds).
+
+    A run of several presets is one of that with most seeds.
+    """
     found = {}
     for paper in experiment.known():
         exp = experiment.load(paper)
@@ -31,8 +34,11 @@ def places():
                     shown = {f"{metric.title}, {title}": (sheet.table, row, metric, split)
                              for metric in sheet.table.metrics if metric.shown
                              for split, title in sheet.table.splits.items() if sheet.table.covers(row, split)}
-                    for cfg in sheet.configs(row):
-                        found.setdefault(cfg.id, (preset, cfg, {}, sheet.configs(row)))[2].update(shown)
+                    seeds = sheet.configs(row)
+                    for cfg in seeds:
+                        if cfg.id not in found or len(found[cfg.id][3]) < len(seeds):
+                            found[cfg.id] = preset, cfg, {}, seeds
+                        found[cfg.id][2].update(shown)
     return found
 
 
@@ -49,7 +55,7 @@ def rms(differences) -> str:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folders", nargs="*", type=Path, default=[files.results() / "processors"])
-    known, body, apart, seeds = places(), [], {}, {}
+    known, body, apart, seeds, counted = places(), [], {}, {}, set()
     for path in sorted(path for folder in parser.parse_args().folders for path in folder.rglob("*.json")):
         here = runs.undamaged([path])
         if not here or here[0].id not in known:
@@ -64,8 +70,12 @@ def main():
                    and record.provenance["device"] == machines[0]]
         for name in a.keys() & b.keys():
             apart.setdefault(name, []).append(b[name] - a[name])
-            seeds.setdefault(name, []).extend(y[name] - x[name] for x, y in combinations(trained, 2))
+            if (others[0].id, name) not in counted:
+                seeds.setdefault(name, []).extend(y[name] - x[name] for x, y in combinations(trained, 2))
             body.append([cfg.label, str(cfg.seed), name, *(f"{value:.2f}" for value in (a[name], b[name])), *machines])
+        counted |= {(others[0].id, name) for name in a}
+    if not body:
+        sys.exit("None of these records is of a run that is committed from another processor; name a folder of some.")
     print(tables.grid(["run", "seed", "score", "there", "here", "on", "and on"], sorted(body)))
     print()
     print(tables.grid(["score", "two processors (runs)", "two seeds (pairs)"], [

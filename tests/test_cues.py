@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from weaklib import cues
+from weaklib import audio, cues
 
 
 def test_a_sound_is_also_asked_for_by_what_it_is_most_or_least_of():
@@ -18,6 +18,17 @@ def test_a_sound_is_also_asked_for_by_what_it_is_most_or_least_of():
 
 
 def test_level_and_harmonicity_are_ratios_of_powers():
-    level, harmonicity = cues.likeness(torch.tensor([[100.0, 10.0, 0.1], [1.0, 0.5, 5.0]])).T
+    level, harmonicity = cues.traits(torch.tensor([[100.0, 10.0, 0.1], [1.0, 0.5, 5.0]])).T
     assert level.tolist() == pytest.approx([20, 0], abs=1e-5)
     assert harmonicity.tolist() == pytest.approx([20, -10], abs=1e-5)
+
+
+def test_a_tone_is_harmonic_and_clicks_are_percussive():
+    """And the power of all is that of the spectrogram."""
+    time = torch.arange(16384) / 8000
+    tone, clicks = torch.sin(2 * torch.pi * 440 * time), torch.zeros(16384)
+    clicks[500::2000] = 5.0
+    (whole, harmonic, percussive), (all_clicks, in_clicks, of_clicks) = (cues.powers(x[None]) for x in (tone, clicks))
+    assert harmonic > 100 * percussive and of_clicks > 100 * in_clicks
+    assert [whole, all_clicks] == pytest.approx(
+        [audio.stft(x[None], 1024, 256).abs().square().mean().item() for x in (tone, clicks)], rel=1e-5)

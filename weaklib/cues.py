@@ -11,8 +11,8 @@ import torch
 from weaklib import audio
 
 #: Questions that compare a sound with the others in a mixture, by level and by harmonicity: above them, and below.
-PAIRS = (("The louder sound", "The softer sound"), ("The more harmonic sound", "The more percussive sound"))
-APART = 3.0  # dB by which a sound must differ from all others for that; levels within a class have a spread of 4
+QUESTIONS = (("The louder sound", "The softer sound"), ("The more harmonic sound", "The more percussive sound"))
+APART = 3.0  # dB, at least, from all others to the louder sound and the like; levels within a class have a spread of 4
 
 
 def powers(clips) -> list[float]:
@@ -25,7 +25,7 @@ def powers(clips) -> list[float]:
     return [float(np.square(part).mean()) for part in (size, *hpss(size))]
 
 
-def likeness(power) -> torch.Tensor:
+def traits(power) -> torch.Tensor:
     """Level and harmonicity (..., 2), dB, of powers (..., 3)."""
     power = 10 * power.clamp(min=1e-12).log10()
     return torch.stack([power[..., 0], power[..., 1] - power[..., 2]], -1)
@@ -41,7 +41,7 @@ def alike(which, values, pairs) -> torch.Tensor:
     values : Tensor, (..., sound, 2)
         What is known of their level and harmonicity, dB.
     pairs : sequence of pair of int
-        The questions of `PAIRS`.
+        The numbers of `QUESTIONS`.
 
     Returns
     -------

@@ -730,7 +730,7 @@ def clouds(panels: dict, *, xlabel: str, ylabel: str):
     matplotlib Figure
         Both axes of all panels have the same scale; a kind has the same colour and marker in all.
     """
-    styles, figure, axes = _lines(panels, 2.6)
+    styles, figure, axes = _lines(panels, 3.4)
     for style in styles.values():
         style["ls"] = ""
     for ax, kinds in zip(axes, panels.values()):
@@ -738,7 +738,7 @@ def clouds(panels: dict, *, xlabel: str, ylabel: str):
             x, y = np.asarray(points).T
             ax.plot(x, y, ms=4, alpha=0.7, **styles[title])
         ax.set_aspect("equal")
-    return _panelled(figure, styles, panels, xlabel, ylabel, f"{ylabel} against {xlabel}, a dot per point",
+    return _panelled(figure, styles, panels, xlabel, ylabel, f"{ylabel} against {xlabel}, a marker per point",
                      kinds="Kinds")
 
 

@@ -97,7 +97,7 @@ def test_every_row_makes_a_config_and_what_it_starts_from(preset):
         cfg = paper.config(row, preset)
         assert cfg.preset == presets.sizes(preset)
         for one in with_needs([cfg]):
-            assert one.stage in method.LATER or not one.heard
+            assert one.stage in method.UNTRAINED or not one.heard
             assert not (one.start and "start" in shared.without)
             if one.reader:
                 assert one.reader.stage == {"clap": "critic", "clip": "sight", **dict.fromkeys(method.SEEN, "sight")}[
@@ -423,7 +423,7 @@ def test_questions_about_mixtures_may_be_centred_by_themselves():
 
 
 def test_moved_questions_about_single_sounds_lie_where_those_about_mixtures_do(monkeypatch):
-    """And they alone have changed: the scores are those of the separator asked with the same shift by hand."""
+    """Nothing else has changed: the scores are those of the separator asked with the same shift by hand."""
     cfg = config("proposed_clap_moved_src2")
     heard = method.build(cfg.heard).eval()
     asked = method.Batches(cfg.heard).questions[""]
@@ -442,10 +442,14 @@ def test_moved_questions_about_single_sounds_lie_where_those_about_mixtures_do(m
     read = heard.embedded
     monkeypatch.setattr(heard, "embedded", lambda asked: read(asked) + offset)
     by_hand, scores = method.score(heard, cfg.heard), method.score(None, cfg)
+    monkeypatch.setattr(heard, "embedded", read)
+    usual = [metrics.si_sdr(est, item["sources"]).tolist() for item, est in method.answers(
+        heard, method.Tests(corpora.load("instruments", "test", "smoke"), 2, cfg.tested))]
+    assert np.abs(np.concatenate(usual) - scores["si_sdr"]).max() > 0.02
     assert by_hand["si_sdr"] == pytest.approx(scores["si_sdr"], abs=1e-3)
 
 
-@pytest.mark.parametrize("heard", ["pit_sup", "bertsep_star_src2"])
+@pytest.mark.parametrize("heard", ["pit_sup", "bertsep_star_src2", "clapsep_star_sup", "critic"])
 def test_only_questions_in_words_that_are_centred_alike_are_moved(heard):
     with pytest.raises(files.WeaklibError, match="set heard to such a separator"):
         method.Config(stage="moved", heard=config(heard))
@@ -621,7 +625,7 @@ def test_a_temperature_that_is_learned_begins_with_the_critics(monkeypatch):
 # Optimal condition training (Table 15b)
 
 def test_what_classes_are_like_is_heard_in_their_first_recordings(monkeypatch):
-    """A tone is harmonic, clicks are percussive, and the power of all is that of the spectrogram."""
+    """In two clips of a recording at most, and in no other recording than the first."""
     time = torch.arange(16384) / 8000
     tone, clicks = torch.sin(2 * torch.pi * 440 * time), torch.zeros(16384)
     clicks[500::2000] = 5.0
@@ -632,9 +636,8 @@ def test_what_classes_are_like_is_heard_in_their_first_recordings(monkeypatch):
     method._powers.cache_clear()
     whole, harmonic, percussive = method._powers("two", "smoke", 1).T
     method._powers.cache_clear()
-    assert harmonic[0] > 100 * percussive[0] and percussive[1] > 100 * harmonic[1]
-    expected = [audio.stft(x[None], 1024, 256).abs().square().mean() for x in (tone, clicks)]
-    assert whole.tolist() == pytest.approx([x.item() for x in expected], rel=1e-5)
+    assert [list(one) for one in zip(whole, harmonic, percussive)] == [
+        pytest.approx(cues.powers(x.expand(n, -1)), rel=1e-5) for x, n in ((tone, 2), (clicks, 1))]
 
 
 def chosen_lesson(asked_of, conditions="optimal", **loss):
@@ -738,7 +741,7 @@ def test_refined_questions_by_name_go_towards_those_that_are_answered_best(refin
         + weights.refinement * terms["refinement"]).item(), rel=1e-5)
     asked_of, mixed = lesson.questions[""], model.spectrum(batch["mixtures"][:, 0]).abs()
     by_name = asked_of([0] * len(mixed))
-    best = asked_of([0] * (len(mixed) - 1) + [asked_of.index[cues.PAIRS[0][1]]])
+    best = asked_of([0] * (len(mixed) - 1) + [asked_of.index[cues.QUESTIONS[0][1]]])
     model.zero_grad()
     value = lesson.refinement(model, mixed, by_name, best)
     assert value > 0

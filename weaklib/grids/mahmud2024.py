@@ -3,7 +3,7 @@ from dataclasses import replace
 
 from weaklib.claims import Bound, Cell, Claim, Either, Gap, Ratio, every, order
 from weaklib.grids import Grid, Preset
-from weaklib.papers.mahmud2024 import LATER, SEEN, Config, Loss, Net
+from weaklib.papers.mahmud2024 import SEEN, UNTRAINED, Config, Loss, Net
 from weaklib.tables import Metric, Row, Table
 from weaklib.training import Plan
 
@@ -58,7 +58,7 @@ def _kinds(first: int, then: int, critic: int, batch: int) -> dict:
             "timbre": {"stage": "timbre", "batch": 16} | plan(critic, 3e-3),
             "judge": {"stage": "timbre", "batch": 16, "augment": False} | plan(critic, 3e-3),
             "prompts": {"stage": "prompts", "batch": 64} | plan(max(2, critic // 10), 3e-3),
-            **{stage: {"stage": stage} for stage in LATER}}
+            **{stage: {"stage": stage} for stage in UNTRAINED}}
 
 
 PRESETS = {
@@ -69,7 +69,7 @@ PRESETS = {
         name: {"loss": {"contrastive": 0.0, "consistency": 0.0}}
         for name in ("first", "goes_on", "alone", "apart", "pictured")} | {
         name: {"stage": name.partition("_")[0], "published": "critic" in name} for name in (
-            "critic", "critic_third", "critic_short", "timbre", "prompts", *LATER)} | {
+            "critic", "critic_third", "critic_short", "timbre", "prompts", *UNTRAINED)} | {
             "judge": {"stage": "timbre"}, "sight": {"stage": "sight", "pool": ("music21",)}},
         {"instruments": "music21", "instruments_pool": "music21", "events": "vggsound", "captions": "audiocaps"},
         without=("start",), hearing=dict.fromkeys(("events", "captions"), {"batch": 64})),
@@ -184,7 +184,7 @@ ALIKE = _asked("bertsep_star_alike_src2", "BertSep*, all questions centred alike
 PROPOSED = tuple(_full(f"proposed_clap_src{k}", "Proposed", k, headline=k != 3) for k in (2, 3, 4))
 #: Trained as those they are named after, and asked otherwise.
 MOVED = tuple(Row(f"{key}_moved_src{k}", _titled(f"{title}, questions moved", k), "moved", {"n_sources": k},
-                  {"heard": f"{key}_src{k}"}, method=f"{title}, questions moved", ours=True)
+                  {"heard": f"{key}_src{k}"}, role="reference", method=f"{title}, questions moved", ours=True)
               for key, title in (("clapsep_star", "CLAPSep*"), ("proposed_clap", "Proposed")) for k in (2, 4))
 CLASSIFIED = (
     *(_full(f"proposed_timbre_concurrent_src{k}", "Proposed, a timbre classifier trained along", k, CONCURRENT,
@@ -226,8 +226,8 @@ TABLE1 = _table("1", "two sources, asked for in words, by pictures, or not at al
                 "LASS-Net is the small U-Net, with a text encoder that it learns. Except at the preset `paper`, "
                 "questions about mixtures are centred by their own mean where BertSep* and LASS-Net learn from them; "
                 "the row \"all questions centred alike\" shows BertSep* without that. Rows with questions moved train "
-                "nothing: questions about single sounds are moved, when models are tested, to where questions about "
-                "mixtures lie, by the mean difference of the embeddings of training questions.",
+                "nothing: when models are tested, questions about single sounds are moved to where those about "
+                "mixtures lie, by the mean difference between the embeddings of both kinds in training.",
                 metrics=(*ALL, GAIN, ABSENT))
 TABLE12 = Table("table12", "12", "Table 12: three sources", ALL, (UNPROCESSED, *STARRED, *(
     Row(f"proposed_src{k}", _titled("Proposed", k), of=f"proposed_clap_src{k}", method="Proposed", headline=k != 3)

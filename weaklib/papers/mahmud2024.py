@@ -57,7 +57,7 @@ CRITERION = "SI-SDR on validation, dB"
 READ = ("clap", "bert", "clip", "lass")  # systems that are asked in words
 SEEN = ("image", "sop", "cosep")         # with pictures
 BLIND = ("pit", "mixit", "classes")      # not at all
-LATER = ("listened", "moved")  # stages that train nothing: a separator that is there is looked at
+UNTRAINED = ("listened", "moved")  # stages that train nothing: an existing separator is scored
 EPOCH = 1360     # steps of the published plan, of which it has 50
 LOOKED_AT = 500  # items at most whose pictures say how to centre and scale what is seen
 SETS, FEWER = 400, {"smoke": 40}  # different sets of classes that mixtures of a number of sources are made of
@@ -173,8 +173,11 @@ class Config(runs.Config):
                                  and (self.start is None or self.start.by_kind)):
             raise WeaklibError("Only a separator that is asked in words, by names, centres questions by kind, and what "
                                "it starts from does, too; leave by_kind out.")
-        if self.stage == "moved" and self.heard and (self.heard.system not in READ or self.heard.by_kind):
-            raise WeaklibError("Only questions in words, centred all alike, are moved; set heard to such a separator.")
+        heard = self.heard
+        if self.stage == "moved" and heard and (heard.stage != "separator" or heard.system not in READ or heard.by_kind
+                                                or heard.n_sources < 2):
+            raise WeaklibError("Only questions of a separator that learned from mixtures, is asked in words and centres"
+                               " all questions alike are moved; set heard to such a separator.")
         if self.conditions != "names" and not (
                 self.system in READ and self.shots and not self.single_share and loss.contrastive > 0
                 and (loss.teacher, loss.asked) == ("clap", "mixture")):
@@ -316,13 +319,13 @@ class Moms:
     def __init__(self, corpus, items: dict, cfg: Config, k: int, stream: int):
         self.corpus, self.items, self.cfg, self.k, self.stream = corpus, items, cfg, k, stream
         there = tuple(corpus.recordings)  # of some classes a data set may have nothing left
-        self.power, several = None, [tuple(f"{one} mixture" for one in pair) for pair in cues.PAIRS]
-        others = () if cfg.conditions == "names" else tuple(one for pair in (*cues.PAIRS, *several) for one in pair)
+        self.power, several = None, [tuple(f"{one} mixture" for one in pair) for pair in cues.QUESTIONS]
+        others = () if cfg.conditions == "names" else tuple(one for pair in (*cues.QUESTIONS, *several) for one in pair)
         self.questions, sets = questions(there, tuple(sorted({1, k})), cfg.wording, cfg.sets, others)
         if others:
             self.power = _powers(corpus.name, corpus.preset, cfg.shots)
             self.pairs = {name: [[self.questions.index[one] for one in pair] for pair in pairs]
-                         for name, pairs in (("parts", cues.PAIRS), ("whole", several))}
+                         for name, pairs in (("parts", cues.QUESTIONS), ("whole", several))}
         self.sets = sets[k]
         self._apart = np.array([[not set(a) & set(b) for b in self.sets] for a in self.sets])
         number = {name: i for i, name in enumerate(there)}
@@ -347,11 +350,11 @@ class Moms:
                  "share": torch.ones(classes.shape), "classes": classes}
         if self.power is not None:
             power = self.power[classes]
-            whole = cues.likeness(power.sum(2))
+            whole = cues.traits(power.sum(2))
             # How loud a mixture is one hears; of what is in it only the usual level is known.
             whole[..., 0] = 10 * batch["mixtures"].square().mean(-1).clamp(min=1e-12).log10()
             batch["whole_alike"] = cues.alike(batch["whole"], whole, self.pairs["whole"])
-            batch["parts_alike"] = cues.alike(batch["parts"], cues.likeness(power), self.pairs["parts"])
+            batch["parts_alike"] = cues.alike(batch["parts"], cues.traits(power), self.pairs["parts"])
         if self.cfg.system in SEEN:
             batch["frames"] = torch.stack([torch.stack([torch.stack([_frames(self.corpus, i) for i in ids])
                                                         for ids in mom]) for mom in picked])
@@ -666,7 +669,7 @@ def build(cfg: Config) -> nn.Module:
         return Sight()
     if cfg.stage == "prompts":
         return PromptEncoder(cfg.length)
-    return build(cfg.heard) if cfg.stage in LATER else Separator(cfg)
+    return build(cfg.heard) if cfg.stage in UNTRAINED else Separator(cfg)
 
 
 def _classes(cfg: Config) -> tuple[str, ...]:
@@ -1005,8 +1008,10 @@ def classification(model, batch: dict, cfg: Config):
 # Training
 
 def task(cfg: Config, device: str = "auto") -> training.Task | None:
-    """Say what a stage trains; nothing for the unprocessed mixture, LAION-CLAP, and a separator that is there."""
-    if cfg.system == "none" or cfg.stage in LATER or cfg.published:
+    """Say what a stage trains; nothing for the unprocessed mixture, LAION-CLAP, and stages that score an existing
+    separator.
+    """
+    if cfg.system == "none" or cfg.stage in UNTRAINED or cfg.published:
         return None
     model = build(cfg)
     if cfg.stage == "timbre":
@@ -1216,8 +1221,7 @@ def listened(cfg: Config) -> dict:
     """What a classifier hears in the answers of a separator: ``correct_pct``, ``wrong_pct``, ``both_pct`` and
     ``none_pct``, 100 or 0 for every answer (Table 16).
     """
-    judge = build(cfg.teacher).eval()
-    judge.load_state_dict(runs.weights_of(cfg.teacher))
+    judge = _trained(cfg.teacher)
     tests = Tests(corpora.load(cfg.corpus, "test", cfg.preset), 2, cfg.tested)
     target, other = [], []
     for item, est in _heard(cfg.heard, tests):
@@ -1238,7 +1242,7 @@ def _heard(cfg: Config | None, tests: Tests):
     return answers(_trained(cfg), tests)
 
 
-def _trained(cfg: Config) -> Separator:
+def _trained(cfg: Config) -> nn.Module:
     model = build(cfg)
     model.load_state_dict(runs.weights_of(cfg))
     return model.eval()
@@ -1246,10 +1250,11 @@ def _trained(cfg: Config) -> Separator:
 
 @torch.no_grad()
 def moved(model: Separator, classes: tuple[str, ...]) -> Separator:
-    """A copy of a separator that reads questions about single sounds where those about mixtures lie.
+    """A copy of a separator that reads questions about single sounds where those about mixtures lie; ask it no others.
 
-    Mix-and-separate, the loss that has references, asks about mixtures alone. Questions move by the mean difference of
-    the embeddings of those that training asks about the classes; nothing is learned. This is ours.
+    Mix-and-separate, the loss that has references, asks about mixtures alone. All questions move by the mean difference
+    of the embeddings of the two kinds, over those that training asks about the classes; nothing is learned. This is
+    ours.
     """
     model, cfg = copy.deepcopy(model), model.cfg
     asked, sets = questions(classes, tuple(sorted({1, cfg.n_sources})), cfg.wording, cfg.sets)
