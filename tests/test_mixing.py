@@ -131,6 +131,24 @@ def test_labels_of_a_pair_are_those_of_both():
     assert mixing.labelled([{"labels": ["b", ""]}, {"labels": []}], ("a", "b")).tolist() == [[0, 1], [0, 0]]
 
 
+def test_a_step_may_hear_a_part_of_its_sounds():
+    """The same samples of all, from anywhere, of the same items with the same labels."""
+    class Ramps(Voices):
+        def __getitem__(self, index):
+            item = super().__getitem__(index)
+            return item | {name: item[name] + torch.arange(4) / 8 for name in ("mix", "sources")}
+    classes, begins = [str(i) for i in range(40)], set()
+    for step in range(20):
+        whole, part = (mixtures(matched=Ramps(40), supervised=Ramps(40), classes=classes, p0=0.5, crop=n)(step)
+                       for n in (0, 3))
+        begin = int((part["mixtures"][0, 0, 0] - whole["mixtures"][0, 0, 0]) * 8)
+        assert all(torch.equal(part[name], whole[name][..., begin:begin + 3]) for name in ("mixtures", "sources"))
+        assert torch.equal(part["labels"], whole["labels"])
+        begins.add(begin)
+    assert begins == {0, 1}
+    assert same(mixtures(crop=4)(3), mixtures()(3)) and same(mixtures(crop=9)(3), mixtures()(3))
+
+
 @pytest.mark.parametrize("changes, n", [
     ({"unsupervised": 1.0, "matched": Voices(7)}, 8), ({"unsupervised": 0.0, "supervised": Voices(7)}, 8),
     ({"unsupervised": 0.0, "supervised": Voices(3), "n_mix": 1}, 4)])

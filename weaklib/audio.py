@@ -21,8 +21,8 @@ balance, survey
     Offsets, and channels that are upside down.
 found
     The path of a file.
-mix, rms, db, level
-    Adding sources up, and how loud they are.
+mix, excerpt, rms, db, level
+    Adding sources up, a part of them, and how loud they are.
 to_numpy
     Tensors and lists as arrays.
 stft, istft
@@ -643,6 +643,12 @@ def to_numpy(x, dtype=np.float32, *, sound: bool = False) -> np.ndarray:
 def mix(sources):
     """Add sources up: ``(..., source, time) -> (..., time)``, array or tensor."""
     return sources.sum(-2)
+
+
+def excerpt(rng, x, n: int) -> slice:
+    """Draw which `n` samples of sounds as long as ``x (time,)`` are heard; 0: all of them."""
+    begin = int(rng.integers(len(x) - n + 1)) if 0 < n < len(x) else 0
+    return slice(begin, begin + (n or len(x)))
 
 
 def rms(x) -> np.ndarray:

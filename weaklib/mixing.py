@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from weaklib import losses
+from weaklib import audio, losses
 from weaklib.files import WeaklibError
 
 
@@ -44,13 +44,15 @@ class Mixtures:
         Mixtures in a supervised example.
     classes : sequence of str
         Those of the labels that a batch has beside its unsupervised mixtures, if there are any.
+    crop : int, samples
+        What a step hears of all its items, from a place that it draws; 0: all.
     """
 
     def __init__(self, mixtures, supervised, *, batch: int, unsupervised: float, seed: int, one_or_two: bool = False,
-                 p0: float = 0.0, n_mix: int = 2, classes: Sequence[str] = ()):
+                 p0: float = 0.0, n_mix: int = 2, classes: Sequence[str] = (), crop: int = 0):
         self.mixtures, self.supervised, self.batch, self.unsupervised = mixtures, supervised, batch, unsupervised
         self.seed, self.one_or_two, self.p0, self.n_mix = seed, one_or_two, p0, n_mix
-        self.classes = classes
+        self.classes, self.crop = classes, crop
 
     def __call__(self, step: int) -> dict:
         """Return ``mixtures (n_unsup, 2, time)`` for MixIT, with their ``labels (n_unsup, class)`` where there are
@@ -75,6 +77,10 @@ class Mixtures:
                 silent = rng.random(len(sources)) < self.p0
                 sources[np.flatnonzero(silent), rng.integers(2, size=silent.sum())] = 0
             batch["sources"] = sources.flatten(1, 2)
+        if self.crop:
+            sounds = [name for name in ("mixtures", "sources") if name in batch]
+            part = audio.excerpt(rng, batch[sounds[0]][0, 0], self.crop)
+            batch |= {name: batch[name][..., part] for name in sounds}
         return batch
 
     def _items(self, rng, corpus, n: int) -> list:

@@ -132,6 +132,8 @@ def test_published_training(row, trained_on, steps, start):
     for each in filter(None, (cfg, cfg.start)):
         assert (each.batch, each.plan.lr, each.snr_max, each.plan.decay, each.plan.weight_decay) == (
             256, 1e-3, 30.0, "constant", 0.0)
+        assert each.crop == (48_000 if each.loss.hears else 0)  # 3 s with a classifier, else all of 10 s
+    assert paper.config(row, "gpu").crop == 0
 
 
 @pytest.mark.parametrize("m, bare", [(4, 8_803_841), (8, 9_067_009), (16, 9_593_345)])

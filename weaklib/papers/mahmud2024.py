@@ -341,7 +341,7 @@ class Moms:
         classes = torch.tensor([[self._numbers[s] for s in mom] for mom in chosen])
         picked = [[[int(rng.choice(self.items[name])) for name in self.sets[s]] for s in mom] for mom in chosen]
         gains = torch.from_numpy(rng.uniform(0.5, 1.5, classes.shape).astype(np.float32))
-        part = span(rng, self.corpus[picked[0][0][0]]["mix"], self.cfg.crop)
+        part = audio.excerpt(rng, self.corpus[picked[0][0][0]]["mix"], self.cfg.crop)
         sources = torch.stack([torch.stack([torch.stack([self.corpus[i]["mix"][part] for i in ids]) for ids in mom])
                                for mom in picked])
         batch = {"mixtures": (gains[..., None] * sources).sum(2) / (self.k * self.cfg.n_mixtures),
@@ -371,12 +371,6 @@ class Moms:
                 left = left[self._apart[drawn[-1], left]]
             else:
                 return drawn
-
-
-def span(rng, x, n: int) -> slice:
-    """Draw which `n` samples of sounds as long as ``x (time,)`` are heard; 0: all of them."""
-    begin = int(rng.integers(len(x) - n + 1)) if 0 < n < len(x) else 0
-    return slice(begin, begin + (n or len(x)))
 
 
 class Captioned:
@@ -947,7 +941,7 @@ class Pairs:
                 made.append(_frames(corpus, ids[0]))
             else:
                 gains = rng.uniform(0.5, 1.5, size)
-                part = span(rng, corpus[ids[0]]["mix"], self.cfg.crop)
+                part = audio.excerpt(rng, corpus[ids[0]]["mix"], self.cfg.crop)
                 made.append(sum(float(g) * corpus[i]["mix"][part] for g, i in zip(gains, ids)))
         return {"frames" if self.cfg.stage == "sight" else "mix": torch.stack(made), "asked": torch.tensor(asked)}
 
@@ -989,7 +983,7 @@ class Shots:
         rng = np.random.default_rng([self.cfg.seed, step])
         labels = rng.integers(len(self.items), size=self.cfg.batch)
         ids = [int(rng.choice(self.items[k])) for k in labels]
-        part = span(rng, self.corpus[ids[0]]["mix"], self.cfg.crop)
+        part = audio.excerpt(rng, self.corpus[ids[0]]["mix"], self.cfg.crop)
         return {"mix": torch.stack([self.corpus[i]["mix"][part] for i in ids]), "labels": torch.from_numpy(labels)}
 
 

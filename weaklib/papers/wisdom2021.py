@@ -91,6 +91,7 @@ class Config(runs.Config):
         steps=1_300_000, warmup=0, decay="constant", clip=math.inf, ema=0.0, precision="bf16-mixed"))
     start: Config | None = None       # the separator to go on from
     classifier: Config | None = None  # that hears the outputs
+    crop: int = keys.keyed(0, absent=0)  # samples of a recording that a separator's step hears; 0: all
     judged: Literal["trf", "msi"] = keys.keyed("trf", absent="trf")  # by which of `CRITERIA` the best weights are kept
 
     def corpora(self):
@@ -211,7 +212,8 @@ def task(cfg: Config, device: str = "auto") -> training.Task:
         model.classifier.requires_grad_(cfg.loss.cosine > 0)  # section 3: it may stay as it is without Eq. 9
     draw = mixing.Mixtures(
         train, train, batch=cfg.batch, unsupervised=float(cfg.supervision == "mixit"), seed=cfg.seed,
-        n_mix=1 if cfg.supervision == "single" else 2, classes=train.classes if cfg.loss.hears else ())
+        n_mix=1 if cfg.supervision == "single" else 2, classes=train.classes if cfg.loss.hears else (),
+        crop=cfg.crop)
     validation = corpora.load(cfg.corpus, "validation", cfg.preset)
     return training.Task(model, draw, partial(objective, cfg=cfg), evaluation.Criterion(
         CRITERIA[cfg.judged], lambda m: np.mean(scoring.fidelity(m, validation, rates=False).get(cfg.judged, 0.0))))
