@@ -412,6 +412,26 @@ def test_bss_eval_without_permutation():
     assert (bss_eval(est, ref, permute=False)[0] < bss_eval(est, ref)[0]).all()
 
 
+@pytest.mark.parametrize("permute", [True, False])
+@pytest.mark.parametrize("n_src", [1, 2, 3])
+def test_bss_eval_also_says_what_a_mixture_has_of_each_source(n_src, permute):
+    """As if it were each of the estimates; and these score as they do without it."""
+    ref = noise(3, 6000)[:n_src] * np.array([[1], [0.5], [2]])[:n_src]
+    mix = ref.sum(0) + 0.1 * noise(1, 6000, seed=2)[0]
+    est = (ref + 0.3 * noise(3, 6000, seed=1)[:n_src] + 0.2 * ref.sum(0))[::-1].copy()
+    given = {"permute": permute, "return_permutation": True}
+    *scores, before, order = bss_eval(est, ref, mix=mix, **given)
+    np.testing.assert_allclose(before, mir_eval(np.stack([mix] * n_src), ref, permute=False)[0], atol=1e-3)
+    for with_mix, without in zip((*scores, order), bss_eval(est, ref, **given)):
+        np.testing.assert_allclose(with_mix, without, atol=1e-9)
+    many = bss_eval(torch.from_numpy(np.stack([est, ref])), np.stack([ref, est]), mix=np.stack([mix, est.sum(0)]))
+    assert len(many) == 4
+    torch.testing.assert_close(many[3][0], torch.from_numpy(before), atol=1e-9, rtol=0)
+    assert np.isnan(bss_eval(est, ref, mix=0 * mix)[0]).all()
+    with pytest.raises(WeaklibError, match="mix must have the shape"):
+        bss_eval(est, ref, mix=ref)
+
+
 def test_bss_eval_of_one_source():
     ref = noise(1, 4000)
     sdr, sir, sar = bss_eval(ref + 0.1 * noise(1, 4000, seed=1), ref)

@@ -315,7 +315,7 @@ def _aligned(est, ref, mix):
 
 # BSS Eval
 
-def bss_eval(est, ref, *, taps=512, permute=True, return_permutation=False):
+def bss_eval(est, ref, *, mix=None, taps=512, permute=True, return_permutation=False):
     """Return SDR, SIR and SAR of BSS Eval version 3 (``mir_eval.separation.bss_eval_sources``).
 
     The estimate is projected on the span of the delayed copies (0 to taps - 1 samples) of its reference, then of all
@@ -332,6 +332,8 @@ def bss_eval(est, ref, *, taps=512, permute=True, return_permutation=False):
     ----------
     est, ref : Tensor or array, shape=(..., n_src, time)
         As many estimates as references.
+    mix : Tensor or array, shape=(..., time), optional
+        Of this the SDR for each reference is returned, too. It costs little here, and as much as an estimate elsewhere.
     taps : int, samples
     permute : bool
         Align the estimates to the references by the largest mean SIR; otherwise take their order.
@@ -341,8 +343,10 @@ def bss_eval(est, ref, *, taps=512, permute=True, return_permutation=False):
     Returns
     -------
     sdr, sir, sar : Tensor or array, shape=(..., n_src), float64, dB
-        By reference. NaN for the whole example if any of its references or estimates is zero: these measures are then
-        undefined. SIR of one source is infinite.
+        By reference. NaN for the whole example if any of its references or estimates, or its mixture, is zero: these
+        measures are then undefined. SIR of one source is infinite.
+    mix : Tensor or array, shape=(..., n_src), float64, dB
+        Only where one is given.
     permutation : Tensor or array, shape=(..., n_src), int64
         Only if asked for.
     """
@@ -350,51 +354,65 @@ def bss_eval(est, ref, *, taps=512, permute=True, return_permutation=False):
     if est_.shape != ref_.shape or est_.ndim < 2:
         raise WeaklibError(f"est {tuple(est_.shape)} and ref {tuple(ref_.shape)} must have one shape, "
                            "(..., n_src, time).")
-    if not (est_.sum() + ref_.sum()).isfinite():
-        raise WeaklibError("est or ref contains NaN or infinity.")
-    outputs = [np.empty(ref_.shape[:-1], dtype) for dtype in (float, float, float, np.int64)]
-    examples = zip(*(_examples(x.detach().cpu().numpy()) for x in (est_, ref_)))
-    for k, example in enumerate(examples):
-        for output, value in zip(outputs, _bss_example(*example, taps, permute)):
+    given = [est_, ref_]
+    if mix is not None:
+        given.append(_double(mix, ref)[0].unsqueeze(-2))
+        if given[2].shape != est_[..., :1, :].shape:
+            raise WeaklibError(f"mix must have the shape {(*est_.shape[:-2], est_.shape[-1])}, that of est without its "
+                               "sources.")
+    if not sum(x.sum() for x in given).isfinite():
+        raise WeaklibError("est, ref or mix contains NaN or infinity.")
+    outputs = [np.empty(ref_.shape[:-1], dtype) for dtype in (float, float, float, float, np.int64)]
+    no_mix = [] if mix is not None else [np.empty((0, ref_.shape[-1]))]
+    for k, example in enumerate(zip(*(_examples(x.detach().cpu().numpy()) for x in given))):
+        for output, value in zip(outputs, _bss_example(*example, *no_mix, taps, permute)):
             output.reshape(-1, ref_.shape[-2])[k] = value
-    return tuple(_like(torch.from_numpy(x).to(est_.device), est) for x in outputs[:3 + return_permutation])
+    wanted = outputs[:3] + outputs[3:4] * (mix is not None) + outputs[4:] * return_permutation
+    return tuple(_like(torch.from_numpy(x).to(est_.device), est) for x in wanted)
 
 
-def _bss_example(est, ref, taps, permute):
-    """(sdr, sir, sar, permutation), each (n_src,), of one example, arrays (n_src, time)."""
-    order = np.arange(len(ref))
-    if any((np.square(x).mean(-1) <= ZERO_RMS ** 2).any() for x in (est, ref)):
-        return *np.full((3, len(ref)), np.nan), order
-    sdr, sir, sar = _bss_pairs(est, ref, taps)  # each (n_ref, n_est)
-    if permute:
-        from scipy.optimize import linear_sum_assignment
-        # An infinite SIR (one source, or equal references) must not make the sum infinite.
-        order = linear_sum_assignment(np.clip(np.nan_to_num(sir), -1e4, 1e4), maximize=True)[1]
-    rows = np.arange(len(ref))
-    return sdr[rows, order], sir[rows, order], sar[rows, order], order
+def _bss_example(est, ref, mix, taps, permute):
+    """(sdr, sir, sar, sdr of the mixture, permutation), each (n_src,), of one example, arrays (n_src, time)."""
+    rows = order = np.arange(len(ref))
+    if any((np.square(x).mean(-1) <= ZERO_RMS ** 2).any() for x in (est, ref, mix)):
+        return *np.full((4, len(ref)), np.nan), order
+    sdr, sir, sar, before = _bss_pairs(est, ref, mix, taps, permute)
+    if not permute:
+        return sdr[:, 0], sir[:, 0], sar[:, 0], before, order
+    from scipy.optimize import linear_sum_assignment
+    # An infinite SIR (one source, or equal references) must not make the sum infinite.
+    order = linear_sum_assignment(np.clip(np.nan_to_num(sir), -1e4, 1e4), maximize=True)[1]
+    return sdr[rows, order], sir[rows, order], sar[rows, order], before, order
 
 
-def _bss_pairs(est, ref, taps):
-    """SDR, SIR, SAR of every reference with every estimate, each (n_ref, n_est)."""
+def _bss_pairs(est, ref, mix, taps, permute):
+    """SDR, SIR, SAR of every reference with every estimate, each (n_ref, n_est), or with its own alone, (n_ref, 1); and
+    the SDR of the mixture, if there is one, (n_ref,).
+    """
     from scipy.fft import irfft, next_fast_len, rfft
     n_ref = len(ref)
     n_fft = next_fast_len(max(ref.shape[-1], taps) + taps - 1, real=True)  # projections are longer than references
-    est, ref = rfft(est, n_fft), rfft(ref, n_fft)
+    est, ref, mix = (rfft(x, n_fft) for x in (est, ref, mix))
     gram = np.empty((n_ref, taps, n_ref, taps))  # inner products of the delayed references
     for i, j in combinations_with_replacement(range(n_ref), 2):
         lags = np.roll(irfft(ref[i].conj() * ref[j], n_fft), taps - 1)[:2 * taps - 1]  # 1 - taps to taps - 1
         gram[i, :, j] = np.lib.stride_tricks.sliding_window_view(lags, taps)[:, ::-1]
         gram[j, :, i] = gram[i, :, j].T
-    artifacts = _left(est, ref, gram, n_fft)  # (n_est, freq)
-    sar = _ratio(_energy(est - artifacts, n_fft), _energy(artifacts, n_fft))
-    sdr, sir = [], []
+    left = _left(est, ref, gram, n_fft) if n_ref > 1 else None  # (n_est, freq), of one reference below
+    sdr, sir, sar, before = [], [], [], []
     for k in range(n_ref):
-        own = slice(k, k + 1)
-        distortion = _left(est, ref[own], gram[own, :, own], n_fft) if n_ref > 1 else artifacts
-        target = _energy(est - distortion, n_fft)
-        sdr.append(_ratio(target, _energy(distortion, n_fft)))
-        sir.append(_ratio(target, _energy(distortion - artifacts, n_fft)))
-    return np.stack(sdr), np.stack(sir), np.tile(sar, (n_ref, 1))
+        own, its = slice(k, k + 1), slice(None) if permute else slice(k, k + 1)
+        given = np.concatenate([est[its], mix])
+        n = len(given) - len(mix)
+        distortion = _left(given, ref[own], gram[own, :, own], n_fft)
+        artifacts = distortion[:n] if left is None else left[its]
+        target = _energy(given - distortion, n_fft)
+        ratio = _ratio(target, _energy(distortion, n_fft))
+        sdr.append(ratio[:n])
+        before.append(ratio[n] if len(mix) else np.nan)
+        sir.append(_ratio(target[:n], _energy(distortion[:n] - artifacts, n_fft)))
+        sar.append(_ratio(_energy(est[its] - artifacts, n_fft), _energy(artifacts, n_fft)))
+    return np.stack(sdr), np.stack(sir), np.stack(sar), np.stack(before)
 
 
 def _left(est, ref, gram, n_fft):

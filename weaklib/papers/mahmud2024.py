@@ -30,7 +30,6 @@ knows no sounds reads them (`Config.by_kind`). The preset ``paper`` has none of 
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import re
 from dataclasses import asdict, dataclass, field
@@ -1109,18 +1108,6 @@ def _fitting(out, item: dict, cfg: Config):
     return out[linear_sum_assignment(np.nan_to_num(gain.numpy(), nan=-100, neginf=-100), maximize=True)[1]]
 
 
-#: SDR of mixtures themselves, by their bytes: all models of a process are tested on the same ones.
-_BEFORE: dict[bytes, object] = {}
-
-
-def _unprocessed(mix, sources):
-    key = hashlib.sha256(sources.numpy().tobytes()).digest()
-    if key not in _BEFORE:
-        # SDR looks at one source alone, so that each is an example of its own: seven times as fast as all together.
-        _BEFORE[key] = metrics.bss_eval(mix.expand_as(sources)[:, None], sources[:, None], permute=False)[0][:, 0]
-    return _BEFORE[key]
-
-
 def separated(found) -> dict:
     """``sdr``, ``sir``, ``sar``, ``sdri`` and ``si_sdr``, dB, of every source of a test; see `metrics.bss_eval`.
 
@@ -1130,8 +1117,7 @@ def separated(found) -> dict:
     scores: dict[str, list] = {name: [] for name in ("sdr", "sir", "sar", "sdri", "si_sdr")}
     for item, est in found:
         sources, est = item["sources"], est + 1e-3 * item["mix"]
-        sdr, sir, sar = metrics.bss_eval(est, sources, permute=False)
-        before = _unprocessed(item["mix"], sources)
+        sdr, sir, sar, before = metrics.bss_eval(est, sources, mix=item["mix"], permute=False)
         for name, values in (("sdr", sdr), ("sir", sir), ("sar", sar), ("sdri", sdr - before),
                              ("si_sdr", metrics.si_sdr(est, sources))):
             scores[name] += values.tolist()
