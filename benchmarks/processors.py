@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import defaultdict
 from itertools import combinations
 from pathlib import Path
 
@@ -48,6 +49,26 @@ def values(record, shown: dict) -> dict[str, float]:
     return {name: value for name, value in each.items() if value is not None}
 
 
+def remade(folders):
+    """Yield the runs that were made on two processors: committed record, other one, what is shown, all seeds, preset.
+    """
+    known = places()
+    for path in sorted(path for folder in folders for path in folder.rglob("*.json")):
+        for here in runs.undamaged([path]):
+            if here.id in known:
+                preset, cfg, shown, seeds = known[here.id]
+                there = runs.look(cfg, preset, "committed")
+                if there and there.provenance["device"] != here.provenance["device"]:
+                    yield there, here, shown, seeds, preset
+
+
+def between_seeds(seeds, preset: str, device: str, shown: dict) -> dict[str, list[float]]:
+    """Score -> differences of all pairs of seeds that were committed from a processor."""
+    found = (runs.look(cfg, preset, "committed") for cfg in seeds)
+    trained = [values(record, shown) for record in found if record and record.provenance["device"] == device]
+    return {name: [b[name] - a[name] for a, b in combinations(trained, 2)] for name in (trained[0] if trained else ())}
+
+
 def rms(differences) -> str:
     return f"{np.sqrt(np.mean(np.square(differences))):.1f} ({len(differences)})" if differences else ""
 
@@ -55,31 +76,24 @@ def rms(differences) -> str:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folders", nargs="*", type=Path, default=[files.results() / "processors"])
-    known, body, apart, seeds, counted = places(), [], {}, {}, set()
-    for path in sorted(path for folder in parser.parse_args().folders for path in folder.rglob("*.json")):
-        here = runs.undamaged([path])
-        if not here or here[0].id not in known:
-            continue
-        preset, cfg, shown, others = known[here[0].id]
-        there = runs.look(cfg, preset, "committed")
-        machines = [record.provenance["device"] for record in (there, here[0]) if record]
-        if len(set(machines)) < 2:
-            continue
-        a, b = values(there, shown), values(here[0], shown)
-        trained = [values(record, shown) for other in others if (record := runs.look(other, preset, "committed"))
-                   and record.provenance["device"] == machines[0]]
+    body, apart, by_seed, rows = [], defaultdict(list), defaultdict(list), set()
+    for there, here, shown, seeds, preset in remade(parser.parse_args().folders):
+        machines = [record.provenance["device"] for record in (there, here)]
+        a, b = values(there, shown), values(here, shown)
+        label, seed, _ = there.id.rsplit("-", 2)
         for name in a.keys() & b.keys():
-            apart.setdefault(name, []).append(b[name] - a[name])
-            if (others[0].id, name) not in counted:
-                seeds.setdefault(name, []).extend(y[name] - x[name] for x, y in combinations(trained, 2))
-            body.append([cfg.label, str(cfg.seed), name, *(f"{value:.2f}" for value in (a[name], b[name])), *machines])
-        counted |= {(others[0].id, name) for name in a}
+            apart[name].append(b[name] - a[name])
+            body.append([label, seed[1:], name, f"{a[name]:.2f}", f"{b[name]:.2f}", *machines])
+        if seeds[0].id not in rows:  # a row of which several seeds were made again has its pairs once
+            rows.add(seeds[0].id)
+            for name, differences in between_seeds(seeds, preset, machines[0], shown).items():
+                by_seed[name] += differences
     if not body:
         sys.exit("None of these records is of a run that is committed from another processor; name a folder of some.")
     print(tables.grid(["run", "seed", "score", "there", "here", "on", "and on"], sorted(body)))
     print()
     print(tables.grid(["score", "two processors (runs)", "two seeds (pairs)"], [
-        [name, rms(apart[name]), rms(seeds[name])] for name in sorted(apart)]))
+        [name, rms(apart[name]), rms(by_seed[name])] for name in sorted(apart)]))
 
 
 if __name__ == "__main__":
